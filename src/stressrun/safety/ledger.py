@@ -1,0 +1,95 @@
+"""What a run made, written down before it is made, so that nothing outlives it unsaid.
+
+One SQLite file serves all runs of a working directory. Every entry is an intent: it is on the
+disk before the act, and it is settled once its undoing has been shown. What is left belongs to
+runs that were killed or kept, and `stressrun clean` undoes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stressrun.errors import SetupError
+
+_SCHEMA = """
+create table if not exists entry (
+  id integer primary key autoincrement,
+  run_id text not null,
+  kind text not null,
+  detail text not null,
+  made_at text not null default (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing made: `kind` says how it is undone, `detail` what it is."""
+
+    id: int
+    run_id: str
+    kind: str
+    detail: Mapping[str, Any]
+
+
+class Ledger:
+    """The ledger of one working directory; safe to open from several processes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def record(self, run_id: str, kind: str, **detail: object) -> int:
+        """Write an intent to the disk and return its id."""
+        with self._connection:
+            cursor = self._connection.execute(
+                "insert into entry (run_id, kind, detail) values (?, ?, ?)",
+                (run_id, kind, json.dumps(detail)),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def settle(self, entry_id: int) -> None:
+        """Strike out an entry whose undoing has been shown."""
+        with self._connection:
+            self._connection.execute("delete from entry where id = ?", (entry_id,))
+
+    def outstanding(self, run_id: str | None = None) -> list[Entry]:
+        """What has not been undone, of one run or of all, the newest first."""
+        rows = self._connection.execute(
+            "select id, run_id, kind, detail from entry where ? is null or run_id = ? "
+            "order by id desc",
+            (run_id, run_id),
+        )
+        return [Entry(row[0], row[1], row[2], json.loads(row[3])) for row in rows]
+
+
+@contextmanager
+def open_ledger(directory: Path) -> Iterator[Ledger]:
+    """Open `ledger.db` in a directory that is made, private and ignored by git, where missing."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        ignore = directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        path = directory / "ledger.db"
+        # A database password may stand in an entry until it is settled: nobody else reads it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, timeout=10)
+        connection.execute("pragma synchronous = full")
+        connection.execute(_SCHEMA)
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(
+            f"the ledger in {directory} could not be opened: {error}",
+            hint="run where the directory is writable: nothing is made that is not written down",
+        ) from error
+    try:
+        yield Ledger(connection)
+    finally:
+        connection.close()

@@ -1,0 +1,88 @@
+"""Durations, rates, shares and sizes: read from a scenario, shown in a report.
+
+Seconds, events per second, fractions of one and bytes are the units inside the code.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER = r"\d+(?:_\d+)*(?:\.\d+)?"
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+_DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
+_RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
+_SHARE = re.compile(rf"({_NUMBER})%")
+_SIZE = re.compile(rf"({_NUMBER})({'|'.join(sorted(_BYTES, key=len, reverse=True))})")
+
+DURATION_FORM = "a duration such as 250ms, 5s or 1m30s"
+RATE_FORM = "a rate such as 50/s or 1200/m"
+SHARE_FORM = "a share such as 1% or 0.5%"
+SIZE_FORM = "a size such as 512B, 1KB or 4MiB"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `250ms`, `5s`, `1m30s`. Raises ValueError for any other form."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is not {DURATION_FORM}")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def parse_rate(text: str) -> float:
+    """Events per second of `50/s`, `1200/m`. Raises ValueError for any other form."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {RATE_FORM}")
+    return float(match[1]) / _SECONDS[match[2]]
+
+
+def parse_share(text: str) -> float:
+    """The fraction of one of `1%`. Raises ValueError for any other form."""
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {SHARE_FORM}")
+    return float(match[1]) / 100
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `1KB` (1000) or `1KiB` (1024). Raises ValueError for any other form."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {SIZE_FORM}")
+    return round(float(match[1]) * _BYTES[match[2]])
+
+
+def format_duration(seconds: float) -> str:
+    """Three significant digits in the unit that reads best: `84.2 µs`, `250 ms`, `1.20 s`."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s")):
+        if abs(seconds) < limit * 0.9995:
+            return f"{_three_digits(seconds * factor)} {unit}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def format_rate(per_second: float) -> str:
+    """`400/s`, `0.50/s`."""
+    return f"{_three_digits(per_second)}/s" if per_second < 1000 else f"{per_second:,.0f}/s"
+
+
+def format_share(fraction: float) -> str:
+    """`0 %`, `0.12 %`, `100 %`."""
+    percent = fraction * 100
+    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.2f} %"
+
+
+def _three_digits(value: float) -> str:
+    magnitude = abs(value)
+    if magnitude == 0 or magnitude >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if magnitude >= 9.995 else f"{value:.2f}"
