@@ -1,0 +1,5 @@
+"""`python -m stressrun` is `stressrun`."""
+
+from stressrun.cli.main import main
+
+main()

@@ -1,0 +1,66 @@
+"""`stressrun clean`: undo what killed or kept runs left, as the ledger names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import trio
+
+from stressrun.errors import ResidueError, UsageError
+from stressrun.run import teardown
+from stressrun.safety.guard import Guard
+from stressrun.safety.ledger import Ledger, open_ledger
+from stressrun.services import running
+
+_STATE = Path(".stressrun")
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option("--all", "every", is_flag=True, help="Clean up after every run that has ended.")
+def clean(run_id: str | None, every: bool) -> None:
+    """Remove what the run RUN_ID left behind; without one, list what there is."""
+    with open_ledger(_STATE) as ledger:
+        known = teardown.runs(ledger.outstanding())
+        if run_id is None and not every:
+            _list(ledger, known)
+            return
+        if run_id is not None and run_id not in known:
+            raise UsageError(
+                f"the ledger holds nothing of a run {run_id!r}",
+                hint="`stressrun clean` lists the runs that left something",
+            )
+        left: list[str] = []
+        for run in [run_id] if run_id is not None else known:
+            left += trio.run(_clean, run, ledger)
+    if left:
+        raise ResidueError(
+            "could not remove:\n" + "\n".join(f"  {line}" for line in left),
+            hint="mend the cause and call `stressrun clean` again",
+        )
+
+
+def _list(ledger: Ledger, known: list[str]) -> None:
+    if not known:
+        click.echo("nothing is left behind")
+    for run in known:
+        click.echo(run)
+        for entry in ledger.outstanding(run):
+            click.echo(f"  {teardown.describe(entry)}")
+
+
+async def _clean(run_id: str, ledger: Ledger) -> list[str]:
+    """Undo a run's entries; what could not be undone."""
+    directory = _STATE / run_id
+    directory.mkdir(exist_ok=True)
+    teardown.lock_run(directory)
+    hosts = teardown.allowed_hosts(ledger.outstanding(run_id))
+    failures = await teardown.undo_data(ledger, Guard(hosts), run_id, click.echo)
+    for entry in ledger.outstanding(run_id):
+        if entry.kind in ("process", "directory"):
+            await running.undo(entry)
+            ledger.settle(entry.id)
+    if not failures:
+        click.echo(f"{run_id}: nothing is left behind")
+    return failures

@@ -1,0 +1,71 @@
+"""`stressrun SCENARIO`: run it, show it, store its report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import trio
+
+from stressrun.cli.options import scenario_options
+from stressrun.errors import ExitCode, ReportError
+from stressrun.report.console import Console
+from stressrun.report.document import write_report
+from stressrun.run.controller import Controller, Options
+from stressrun.run.events import Event, RunFinished
+from stressrun.safety.masking import Mask
+from stressrun.scenario.load import load
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@scenario_options
+@click.option(
+    "--report-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Put report.json here instead of .stressrun/RUN_ID.",
+)
+@click.option("--keep", is_flag=True, help="Leave services and data as they are at the end.")
+def run(
+    scenario: Path,
+    environment: str | None,
+    sets: tuple[str, ...],
+    env_file: Path | None,
+    report_dir: Path | None,
+    keep: bool,
+) -> int:
+    """Run SCENARIO: start its services, seed, load, judge, and tear down."""
+    loaded = load(
+        scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
+    )
+    console = Console(sys.stdout, Mask(loaded.secrets))
+    options = Options(file=scenario, report_directory=report_dir, keep=keep)
+    controller = Controller(loaded, options)
+    report = _Report(report_dir or controller.directory, console)
+    controller.listeners += [console, report]
+    finished = trio.run(controller.run)
+    if report.error is not None and finished.exit_code in _LESS_GRAVE:
+        raise report.error
+    return int(finished.exit_code)
+
+
+_LESS_GRAVE = (ExitCode.PASSED, ExitCode.FAILED, ExitCode.INVALID)
+
+
+class _Report:
+    """Writes the report at the end of the run."""
+
+    def __init__(self, directory: Path, console: Console) -> None:
+        self._directory = directory
+        self._console = console
+        self.error: ReportError | None = None
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, RunFinished):
+            return
+        try:
+            self._console.report_written(write_report(event, self._directory))
+        except ReportError as error:
+            self.error = error

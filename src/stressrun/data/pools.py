@@ -1,0 +1,46 @@
+"""Values drawn before load, so that reading one costs next to nothing under load.
+
+A pool belongs to a site (a place of the scenario) and is a pure function of the seed and the
+site. Its length is prime, and each pass over it starts a stride of the site's own further on, so
+that two pools of n values go through n² pairs before they repeat together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MOST_VALUES = 16_381
+MOST_CHARACTERS = 4_000_000
+
+
+def randomness(seed: int, site: str) -> Random:
+    """Random numbers that are the same for the same seed and site in every process."""
+    return Random(f"{seed}/{site}")
+
+
+def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[int], T]:
+    """Draw the values of a site; the function returned reads the one of an index.
+
+    The longer the values are, the fewer there are; at least two.
+    """
+    random = randomness(seed, site)
+    values: list[T] = []
+    room = MOST_CHARACTERS
+    while len(values) < 2 or (len(values) < MOST_VALUES and room > 0):
+        value = draw(random)
+        values.append(value)
+        room -= len(value) if isinstance(value, str) else 0
+    length = _prime_up_to(len(values))
+    del values[length:]
+    stride = random.randrange(1, length)
+    return lambda index: values[(index + index // length * stride) % length]
+
+
+def _prime_up_to(number: int) -> int:
+    while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        number -= 1
+    return number

@@ -1,0 +1,115 @@
+"""The run as text: told as it happens, readable in a terminal and in a CI log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+from stressrun.metrics.recorder import Row
+from stressrun.metrics.summary import summarise
+from stressrun.report.tables import (
+    error_lines,
+    stage_figures,
+    stage_table,
+    stage_title,
+    summary_table,
+    threshold_lines,
+)
+from stressrun.run.events import (
+    Event,
+    Note,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    Tick,
+)
+from stressrun.safety.masking import Mask
+from stressrun.scenario.model import Scenario
+from stressrun.units import format_duration, format_rate
+
+
+class Console:
+    """Writes events to a stream; a stream that is gone does not disturb the run."""
+
+    def __init__(self, stream: TextIO, mask: Mask) -> None:
+        self._stream = stream
+        self._mask = mask
+        self._gone = False
+        self._scenario: Scenario | None = None
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._scenario = event.scenario
+                self._write(f"stressrun {event.scenario.name} · {event.file} · run {event.run_id}")
+            case Note():
+                self._write(f"  {event.text}")
+            case StageStarted():
+                self._write(f"\nstage {stage_title(event.stage)}")
+            case Tick():
+                self._write(f"  {_tick(event)}")
+            case StageFinished():
+                self._stage_finished(event)
+            case RunFinished():
+                self._run_finished(event)
+
+    def report_written(self, path: Path) -> None:
+        """Say where the report is."""
+        self._write(f"report: {path}")
+
+    def _stage_finished(self, event: StageFinished) -> None:
+        assert self._scenario is not None
+        result = event.result
+        self._write(f"  {stage_figures(result)}\n\n{stage_table(result, self._scenario)}")
+        errors = error_lines(result, self._scenario)
+        if errors:
+            self._write("\n" + "\n".join(f"  {line}" for line in errors))
+
+    def _run_finished(self, event: RunFinished) -> None:
+        if event.stages:
+            self._write(f"\nsummary\n\n{summary_table(event.stages)}")
+        if event.thresholds:
+            self._write("\nthresholds")
+            for line in threshold_lines(event.thresholds):
+                self._write(f"  {line}")
+        self._write("")
+        if event.partial:
+            self._write(f"partial: {event.partial}")
+        for line in event.residue:
+            self._write(f"left behind: {line}")
+        self._write(f"verdict: {event.verdict} (exit code {int(event.exit_code)})")
+        if event.cause:
+            self._write(f"cause: {event.cause}")
+        if event.remedy:
+            self._write(f"remedy: {event.remedy}")
+
+    def _write(self, text: str) -> None:
+        if self._gone:
+            return
+        try:
+            self._stream.write(self._mask.text(text) + "\n")
+            self._stream.flush()
+        except OSError:
+            self._gone = True
+
+
+def _tick(event: Tick) -> str:
+    parts = [f"{event.elapsed:6.1f} s"]
+    requests = Row()
+    for (kind, name), row in event.books.rows.items():
+        if kind == "endpoint":
+            requests.merge(row)
+        elif kind == "operation" and row.planned:
+            parts.append(f"{name} {_brief(row, event.interval)}")
+    if requests.planned:
+        parts.insert(1, f"endpoints {_brief(requests, event.interval)}")
+    return " · ".join(parts)
+
+
+def _brief(row: Row, interval: float) -> str:
+    ended = row.succeeded + row.failed
+    p95 = summarise(row.response).p95
+    shown = "" if p95 is None else f", p95 {format_duration(p95)}"
+    failed = f", {row.failed:,} failed" if row.failed else ""
+    return f"{format_rate(ended / interval)}{shown}{failed}"

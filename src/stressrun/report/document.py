@@ -1,0 +1,138 @@
+"""`report.json`: the run as a document with a schema of its own, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stressrun import __version__
+from stressrun.errors import ReportError
+from stressrun.load.stage import Generator, StageResult
+from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.recorder import Row
+from stressrun.metrics.summary import summarise
+from stressrun.report.tables import ordered
+from stressrun.run.events import RunFinished
+from stressrun.scenario.model import Scenario
+from stressrun.verdict.thresholds import Evaluation
+
+REPORT_VERSION = 1
+
+
+def write_report(event: RunFinished, directory: Path) -> Path:
+    """Write `report.json` into a directory and return its path. Raises ReportError."""
+    path = directory / "report.json"
+    unfinished = directory / ".report.json.unfinished"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w", encoding="utf-8") as file:
+            json.dump(document(event), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ReportError(
+            f"the report could not be written to {path}: {error.strerror}",
+            hint="make room or choose another place with --report-dir",
+        ) from error
+    return path
+
+
+def document(event: RunFinished) -> dict[str, Any]:
+    """The report of a run; times are seconds, rates per second, shares fractions of one."""
+    return {
+        "report_version": REPORT_VERSION,
+        "run": {
+            "id": event.run_id,
+            "scenario": event.scenario.name,
+            "file": str(event.file),
+            "environment": event.scenario.environment,
+            "random_seed": event.scenario.random_seed,
+            "started_at": event.started_at.isoformat(),
+            "ended_at": event.ended_at.isoformat(),
+            "stressrun_version": __version__,
+        },
+        "verdict": event.verdict,
+        "exit_code": int(event.exit_code),
+        "cause": event.cause,
+        "remedy": event.remedy,
+        "partial": event.partial,
+        "residue": list(event.residue),
+        "stages": [_stage(result, event.scenario) for result in event.stages],
+        "generator": _whole_generator(event.stages),
+        "thresholds": [_threshold(evaluation) for evaluation in event.thresholds],
+    }
+
+
+def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
+    return {
+        "name": result.stage.name,
+        "warmup": result.stage.warmup,
+        "duration": result.stage.duration,
+        "elapsed": result.elapsed,
+        "interrupted": result.interrupted,
+        "most_vus": result.most_vus,
+        "rows": [
+            _row(kind, name, result.books.rows[kind, name], result.elapsed)
+            for kind, name in ordered(scenario, result.books)
+        ],
+        "generator": _generator(result.generator, result.books.lag),
+    }
+
+
+def _row(kind: str, name: str, row: Row, elapsed: float) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": name,
+        "planned": row.planned,
+        "succeeded": row.succeeded,
+        "failed": row.failed,
+        "dropped": row.dropped,
+        "interrupted": row.interrupted,
+        "unknown": row.unknown,
+        "retried": row.retried,
+        "rate": (row.succeeded + row.failed) / elapsed if elapsed else 0.0,
+        "errors": dict(sorted(row.errors.items())),
+        "service": asdict(summarise(row.service)),
+        "response": asdict(summarise(row.response)),
+        "bytes_sent": row.bytes_sent,
+        "bytes_received": row.bytes_received,
+    }
+
+
+def _whole_generator(results: Sequence[StageResult]) -> dict[str, Any]:
+    whole, lag = Generator(), Histogram()
+    for result in results:
+        part = result.generator
+        whole.workers = max(whole.workers, part.workers)
+        whole.add(asdict(part))
+        lag.merge(result.books.lag)
+    return _generator(whole, lag)
+
+
+def _generator(generator: Generator, lag: Histogram) -> dict[str, Any]:
+    return {
+        "workers": generator.workers,
+        "cpu_seconds": generator.cpu_seconds,
+        "cpu_share": generator.cpu_share,
+        "longest_stall": generator.longest_stall,
+        "longest_gc_pause": generator.longest_gc_pause,
+        "lag": asdict(summarise(lag)),
+    }
+
+
+def _threshold(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "threshold": evaluation.threshold.text,
+        "stage": evaluation.threshold.stage,
+        "metric": evaluation.threshold.metric,
+        "limit": evaluation.threshold.value,
+        "value": evaluation.value,
+        "passed": evaluation.passed,
+    }

@@ -1,0 +1,182 @@
+"""The figures of a stage and of a run as rows of text, for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tabulate import tabulate
+
+from stressrun.load.stage import StageResult
+from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.summary import Summary, summarise
+from stressrun.scenario.model import Arrivals, Load, Ramp, Scenario, Stage
+from stressrun.units import format_duration, format_rate, format_share
+from stressrun.verdict.thresholds import Evaluation
+
+_COLUMNS = ("", "count", "rate", "errors", "mean", "p50", "p95", "p99", "max", "MB/s")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A plain table: the first column to the left, figures to the right."""
+    return tabulate(
+        rows,
+        headers=headers,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(headers) - 1),
+    )
+
+
+def stage_table(result: StageResult, scenario: Scenario) -> str:
+    """Response times of a stage, a row for each endpoint, step and operation."""
+    rows = [
+        _row(_label(key), result.books.rows[key], result.elapsed)
+        for key in ordered(scenario, result.books)
+    ]
+    return table(_COLUMNS, rows)
+
+
+def ordered(scenario: Scenario, books: Recorder) -> list[RowKey]:
+    """The keys of a stage's rows in the scenario's order, each endpoint before its steps."""
+    keys = [key for key in books.rows if books.rows[key].planned]
+    endpoints = [endpoint.name for endpoint in scenario.endpoints]
+    mixes = [mix.name for mix in scenario.writes]
+
+    def rank(key: RowKey) -> tuple[int, int]:
+        kind, name = key
+        if kind == "operation":
+            return (1, mixes.index(name.partition(".")[0]))
+        return (0, endpoints.index(name.partition(": ")[0]))
+
+    return sorted(keys, key=rank)
+
+
+def _label(key: RowKey) -> str:
+    kind, name = key
+    return "└ " + name.partition(": ")[2] if kind == "step" else name
+
+
+def _row(label: str, row: Row, elapsed: float) -> list[str]:
+    ended = row.succeeded + row.failed
+    figures = summarise(row.response)
+    megabytes = (row.bytes_sent + row.bytes_received) / 1e6
+    return [
+        label,
+        f"{ended:,}",
+        format_rate(ended / elapsed) if elapsed else "—",
+        format_share(row.failed / ended) if ended else "—",
+        *(_time(value) for value in _times(figures)),
+        f"{megabytes / elapsed:.2f}" if elapsed else "—",
+    ]
+
+
+def _times(figures: Summary) -> tuple[float | None, ...]:
+    return figures.mean, figures.p50, figures.p95, figures.p99, figures.max
+
+
+def _time(seconds: float | None) -> str:
+    return "—" if seconds is None else format_duration(seconds)
+
+
+def stage_title(stage: Stage) -> str:
+    """What a stage asks for: `ramp · 20.0 s · endpoints 50/s → 400/s`."""
+    parts = [stage.name, format_duration(stage.duration)]
+    if stage.endpoints is not None:
+        parts.append(f"endpoints {_load(stage.endpoints, 'VUs')}")
+    if stage.writes is not None:
+        parts.append(f"writes {_load(stage.writes, 'workers')}")
+    if stage.warmup:
+        parts.append("warm-up, not judged")
+    return " · ".join(parts)
+
+
+def _load(load: Load, users: str) -> str:
+    if isinstance(load, Arrivals):
+        return _ramp(load.rate, format_rate)
+    return f"{_ramp(load.count, lambda count: f'{count:.0f}')} {users}"
+
+
+def _ramp(ramp: Ramp, shown: Callable[[float], str]) -> str:
+    if ramp.start == ramp.end:
+        return shown(ramp.start)
+    return f"{shown(ramp.start)} → {shown(ramp.end)}"
+
+
+def stage_figures(result: StageResult) -> str:
+    """The line above a stage's table: planned and achieved rate, drops, VUs, generator lag."""
+    parts = []
+    iterations = [row for (kind, _), row in result.books.rows.items() if kind == "endpoint"]
+    if iterations and result.elapsed:
+        planned = sum(row.planned for row in iterations)
+        ended = sum(row.succeeded + row.failed for row in iterations)
+        parts += [
+            f"planned {format_rate(planned / result.elapsed)}",
+            f"achieved {format_rate(ended / result.elapsed)}",
+        ]
+    rows = [row for (kind, _), row in result.books.rows.items() if kind != "step"]
+    parts.append(f"dropped {sum(row.dropped for row in rows):,}")
+    for outcome in ("interrupted", "unknown"):
+        count = sum(getattr(row, outcome) for row in rows)
+        if count:
+            parts.append(f"{outcome} {count:,}")
+    if iterations:
+        parts.append(f"VUs up to {result.most_vus}")
+    lag = summarise(result.books.lag)
+    if lag.max is not None:
+        parts.append(f"generator lag p99 {_time(lag.p99)}, max {_time(lag.max)}")
+    parts.append(f"generator CPU {format_share(result.generator.cpu_share)} of a core")
+    return " · ".join(parts)
+
+
+def error_lines(result: StageResult, scenario: Scenario) -> list[str]:
+    """The failures of a stage by kind: `checkout: POST /carts: 12 × status 503`."""
+    return [
+        f"{name}: {count:,} × {error}"
+        for kind, name in ordered(scenario, result.books)
+        for error, count in sorted(result.books.rows[kind, name].errors.items())
+    ]
+
+
+def summary_table(results: Sequence[StageResult]) -> str:
+    """One row a stage: all endpoints' iterations and all operations together."""
+    headers = ("stage", "count", "rate", "errors", "dropped", "p50", "p95", "p99", "max")
+    return table(headers, [_summary_row(result) for result in results])
+
+
+def _summary_row(result: StageResult) -> list[str]:
+    total = Row()
+    for (kind, _), row in result.books.rows.items():
+        if kind == "endpoint" or (kind == "operation" and result.stage.endpoints is None):
+            total.merge(row)
+    ended = total.succeeded + total.failed
+    figures = summarise(total.response)
+    return [
+        result.stage.name + (" (not judged)" if result.stage.warmup else ""),
+        f"{ended:,}",
+        format_rate(ended / result.elapsed) if result.elapsed else "—",
+        format_share(total.failed / ended) if ended else "—",
+        f"{total.dropped:,}",
+        *(_time(value) for value in (figures.p50, figures.p95, figures.p99, figures.max)),
+    ]
+
+
+def threshold_lines(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Every threshold with its value, failures last."""
+    ordered_evaluations = sorted(evaluations, key=lambda evaluation: not evaluation.passed)
+    return [
+        f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({threshold_value(e)})"
+        for e in ordered_evaluations
+    ]
+
+
+def threshold_value(evaluation: Evaluation) -> str:
+    """The value that a threshold was held against, in its metric's unit."""
+    if evaluation.value is None:
+        return "no data"
+    match evaluation.threshold.metric:
+        case "errors":
+            return format_share(evaluation.value)
+        case "rate":
+            return format_rate(evaluation.value)
+        case _:
+            return format_duration(evaluation.value)

@@ -1,0 +1,181 @@
+"""The controller's side of its workers: started, told, listened to, ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import trio
+
+from stressrun.errors import ExitCode, StressrunError
+from stressrun.load.stage import StageResult
+from stressrun.metrics.recorder import Recorder
+from stressrun.run.transport import Channel, Message
+from stressrun.scenario.model import Scenario, Stage
+from stressrun.services.process import ServiceProcess, describe_status, spawn
+
+# The barrier: long enough for every worker to have heard of the stage before it starts.
+_LEAD = 100_000_000
+# How long a worker may be silent beyond its stage's end and grace before it is given up.
+_PATIENCE = 10.0
+
+
+class WorkerLost(StressrunError):  # noqa: N818 - the generator is gone, which makes a run invalid
+    """A worker ended or fell silent: what it measured is incomplete."""
+
+    exit_code = ExitCode.INVALID
+
+
+class _Worker:
+    """One worker process and the channel to it."""
+
+    def __init__(self, name: str, process: ServiceProcess, channel: Channel) -> None:
+        self.name = name
+        self.process = process
+        self.channel = channel
+        self.most_running = 0
+
+    async def receive(self) -> Message:
+        message = await self.channel.receive()
+        if message is None:
+            status = await self.process.wait()
+            raise WorkerLost(
+                f"the worker {self.name} ended in the middle of the run "
+                f"({describe_status(status)})",
+                hint=f"see its log: {self.process.log}",
+            )
+        return message
+
+    async def tell(self, message: Message) -> None:
+        try:
+            await self.channel.send(message)
+        except trio.BrokenResourceError:
+            await self.receive()
+
+
+class Crew:
+    """All workers of a run: for the endpoints as many as the scenario says, and one for writes."""
+
+    def __init__(self, run_id: str, directory: Path) -> None:
+        self._run_id = run_id
+        self._directory = directory
+        self._workers: list[_Worker] = []
+
+    async def start(
+        self, scenario: Scenario, document: Mapping[str, Any], ledger: Path | None
+    ) -> None:
+        """Start the workers and wait until each has prepared.
+
+        Raises the StressrunError that kept one from it.
+        """
+        count = scenario.workers if scenario.endpoints else 0
+        for index in range(count):
+            self._add(f"endpoints-{index}")
+        if scenario.writes:
+            self._add("writes")
+        async with trio.open_nursery() as nursery:
+            for index, worker in enumerate(self._workers):
+                order: Message = {
+                    "do": "prepare",
+                    "scenario": document,
+                    "run_id": self._run_id,
+                    "ledger": str(ledger) if ledger else None,
+                    "load": worker.name.partition("-")[0],
+                    "segment": [index, count],
+                }
+                nursery.start_soon(self._prepare, worker, order)
+
+    @staticmethod
+    def next_start() -> int:
+        """The instant in nanoseconds at which a stage that is told of now can start."""
+        return time.monotonic_ns() + _LEAD
+
+    async def run(
+        self, result: StageResult, start: int, heard: Callable[[Recorder, int], None]
+    ) -> None:
+        """Run one stage on all workers and gather what they say into `result`.
+
+        `heard` is called with each worker's news and the most virtual users that were busy.
+        Raises WorkerLost.
+        """
+        stage = result.stage
+        busy = [worker for worker in self._workers if self._has_work(worker, stage)]
+        result.generator.workers = len(busy)
+        async with trio.open_nursery() as nursery:
+            for worker in busy:
+                await worker.tell({"do": "stage", "number": result.number, "start": start})
+                nursery.start_soon(self._listen, worker, result, heard)
+
+    async def stop(self) -> None:
+        """Have the workers end the stage now; what is in flight has the stage's grace."""
+        for worker in self._workers:
+            await worker.tell({"do": "stop"})
+
+    async def close(self) -> None:
+        """End all workers and wait until they are gone."""
+        with trio.CancelScope(shield=True):
+            for worker in self._workers:
+                # The end of the channel is a worker's order to end.
+                await worker.channel.close()
+            async with trio.open_nursery() as nursery:
+                for worker in self._workers:
+                    nursery.start_soon(_end, worker.process)
+            self._workers.clear()
+
+    def _add(self, name: str) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            process = spawn(
+                f"worker {name}",
+                [sys.executable, "-m", "stressrun.run.worker", str(theirs.fileno())],
+                log=self._directory / f"worker-{name}.log",
+                mark=f"{self._run_id}/worker-{name}",
+                env=os.environ,
+                pass_fds=[theirs.fileno()],
+            )
+        finally:
+            theirs.close()
+        self._workers.append(_Worker(name, process, Channel(ours)))
+
+    async def _prepare(self, worker: _Worker, order: Message) -> None:
+        await worker.tell(order)
+        answer = await worker.receive()
+        if answer["said"] == "failed":
+            error = StressrunError(answer["message"], hint=answer["hint"])
+            error.exit_code = ExitCode(answer["exit_code"])
+            raise error
+
+    @staticmethod
+    def _has_work(worker: _Worker, stage: Stage) -> bool:
+        return (stage.writes if worker.name == "writes" else stage.endpoints) is not None
+
+    async def _listen(
+        self, worker: _Worker, result: StageResult, heard: Callable[[Recorder, int], None]
+    ) -> None:
+        most = result.stage.duration + result.stage.graceful_stop + _PATIENCE
+        with trio.move_on_after(most):
+            while True:
+                message = await worker.receive()
+                books = Recorder.from_wire(message["books"])
+                result.books.merge(books)
+                result.generator.add(message["generator"])
+                worker.most_running = message["most_running"]
+                heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
+                if message["said"] == "finished":
+                    return
+        raise WorkerLost(
+            f"the worker {worker.name} fell silent in stage {result.stage.name!r}",
+            hint="its machine was suspended or overloaded: run again",
+        )
+
+
+async def _end(process: ServiceProcess) -> None:
+    with trio.move_on_after(5):
+        await process.wait()
+    await process.stop(signals=[SIGTERM], grace=1.0)

@@ -1,0 +1,77 @@
+"""What happens in a run, told to whoever shows or stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from stressrun.errors import ExitCode
+from stressrun.load.stage import StageResult
+from stressrun.metrics.recorder import Recorder
+from stressrun.scenario.model import Scenario, Stage
+from stressrun.verdict.thresholds import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    run_id: str
+    scenario: Scenario
+    file: Path
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line: a service is ready, a table was created, a teardown step failed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    stage: Stage
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A report interval of a stage: what it did in the last `interval` seconds."""
+
+    stage: Stage
+    elapsed: float
+    interval: float
+    books: Recorder
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    result: StageResult
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run's end. `cause` and `remedy` are one line each, empty when it passed.
+
+    `partial` says why stages are missing or cut short; `residue` names what is left behind.
+    """
+
+    run_id: str
+    scenario: Scenario
+    file: Path
+    started_at: datetime
+    ended_at: datetime
+    stages: tuple[StageResult, ...]
+    thresholds: tuple[Evaluation, ...]
+    verdict: str
+    exit_code: ExitCode
+    cause: str = ""
+    remedy: str = ""
+    partial: str = ""
+    residue: tuple[str, ...] = field(default=())
+
+
+Event = RunStarted | Note | StageStarted | Tick | StageFinished | RunFinished
+Listener = Callable[[Event], None]

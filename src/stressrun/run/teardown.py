@@ -1,0 +1,157 @@
+"""Undoing what a run made: its own teardown steps, then the ledger, the newest first.
+
+A run does it at its end; `stressrun clean` does the same for runs that were killed or kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import trio
+
+from stressrun.errors import ResidueError, StressrunError, UsageError
+from stressrun.http.client import fetch
+from stressrun.postgres import ownership
+from stressrun.postgres.connection import connect
+from stressrun.safety.guard import Guard
+from stressrun.safety.ledger import Entry, Ledger
+from stressrun.scenario.model import (
+    EmbeddedPostgres,
+    ExistingPostgres,
+    ExistingService,
+    RequestTeardown,
+    Scenario,
+    SqlTeardown,
+)
+
+_STEP_TIMEOUT = 30.0
+_LOCK = "lock"
+
+
+def is_disposable(scenario: Scenario) -> bool:
+    """Whether all that a scenario touches ends with the services that the run starts."""
+    existing = (ExistingPostgres, ExistingService)
+    return any(isinstance(service, EmbeddedPostgres) for service in scenario.services) and not any(
+        isinstance(service, existing) for service in scenario.services
+    )
+
+
+def record(scenario: Scenario, ledger: Ledger, run_id: str) -> None:
+    """Write the scenario's teardown steps into the ledger, before there is anything to undo."""
+    disposable = is_disposable(scenario)
+    for step in scenario.teardown:
+        match step:
+            case SqlTeardown():
+                detail = {"url": scenario.database_url, "sql": step.sql}
+                ledger.record(run_id, "sql", disposable=disposable, **detail)
+            case RequestTeardown():
+                detail = {"url": f"{scenario.base_url}{step.path}", "method": step.method}
+                ledger.record(run_id, "request", disposable=disposable, **detail)
+
+
+async def undo_data(
+    ledger: Ledger, guard: Guard, run_id: str, told: Callable[[str], None]
+) -> list[str]:
+    """Perform a run's teardown steps in their order, then remove its rows and tables.
+
+    Settles what was undone; returns what was not, and why. A failed step on disposable services
+    is only told: what it was to remove goes with them.
+    """
+    entries = ledger.outstanding(run_id)
+    steps = [entry for entry in reversed(entries) if entry.kind in ("sql", "request")]
+    data = [entry for entry in entries if entry.kind in ("rows", "table")]
+    failures = []
+    for entry in [*steps, *data]:
+        message = f"not within {_STEP_TIMEOUT:.0f} s"
+        with trio.move_on_after(_STEP_TIMEOUT):
+            message = await _undone(entry, guard, run_id)
+        failure = f"{describe(entry)}: {message}"
+        if message and not entry.detail.get("disposable"):
+            failures.append(failure)
+            continue
+        if message:
+            told(failure)
+        ledger.settle(entry.id)
+    return failures
+
+
+async def _undone(entry: Entry, guard: Guard, run_id: str) -> str:
+    """Undo one entry; the reason why not, or an empty text."""
+    try:
+        match entry.kind:
+            case "sql":
+                await _execute(entry.detail["url"], entry.detail["sql"], guard, run_id)
+            case "request":
+                method, url = entry.detail["method"], entry.detail["url"]
+                answer = await fetch(method, url, guard=guard, timeout=_STEP_TIMEOUT)
+                if answer.status_code >= 400:
+                    return f"answered with status {answer.status_code}"
+            case _:
+                await ownership.undo(entry, guard=guard, run_id=run_id)
+    except ResidueError as error:
+        return f"{error.message} ({error.hint})"
+    except StressrunError as error:
+        return error.message
+    except (psycopg.Error, httpx.HTTPError) as error:
+        return str(error).strip() or type(error).__name__
+    return ""
+
+
+async def _execute(url: str, sql: str, guard: Guard, run_id: str) -> None:
+    async with await connect(url, guard=guard, run_id=run_id) as connection:
+        # As one simple query: several statements in a step are one transaction.
+        await connection.execute(sql.encode(), prepare=False)
+
+
+def describe(entry: Entry) -> str:
+    """What an entry stands for, in a few words."""
+    detail = entry.detail
+    match entry.kind:
+        case "sql":
+            return f"teardown step `{detail['sql']}`"
+        case "request":
+            return f"teardown step `{detail['method']} {detail['url']}`"
+        case "table":
+            return f"table {detail['table']}"
+        case "rows":
+            return f"rows in {detail['table']}"
+        case "process":
+            return f"process {detail['pid']} ({detail['name']})"
+        case "directory":
+            return f"directory {detail['path']}"
+        case other:
+            return f"{other} {dict(detail)}"
+
+
+def lock_run(directory: Path) -> int:
+    """Mark a run as live for as long as its process lives.
+
+    Raises UsageError when another process holds the mark.
+    """
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UsageError(
+            f"the run {directory.name} is still going on",
+            hint="end it with ^C; only a run that has ended can be cleaned up",
+        ) from None
+    return descriptor
+
+
+def allowed_hosts(entries: Sequence[Entry]) -> list[str]:
+    """The hosts that a run was allowed to touch: its clean-up may touch them, too."""
+    urls = (entry.detail["url"] for entry in entries if "url" in entry.detail)
+    return [host for url in urls if (host := urlsplit(url).hostname)]
+
+
+def runs(entries: Sequence[Entry]) -> list[str]:
+    """The runs of entries, the newest first."""
+    return list(dict.fromkeys(entry.run_id for entry in entries))

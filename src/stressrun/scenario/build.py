@@ -1,0 +1,214 @@
+"""A document made into a `Scenario`, with all that a schema cannot know about it checked.
+
+The document has the shape of the schema; parts of it that are known to be wrong are passed over,
+so that the mistakes of the others are told at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+
+from stressrun.errors import Mistake, Position, ScenarioError
+from stressrun.scenario.endpoints import build_endpoint, method_and_path
+from stressrun.scenario.model import (
+    RequestTeardown,
+    Scenario,
+    SqlTeardown,
+    Stage,
+    Teardown,
+    Threshold,
+    WriteMix,
+)
+from stressrun.scenario.nodes import Fault, Faults, Plain
+from stressrun.scenario.part import Part
+from stressrun.scenario.references import check_references, is_postgres, starting_order
+from stressrun.scenario.services import build_service
+from stressrun.scenario.stages import build_stage
+from stressrun.scenario.tables import build_seed, build_write
+from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
+from stressrun.scenario.urls import base_url, database_url
+from stressrun.units import parse_duration
+
+_REQUEST_TIMEOUT = 30.0
+
+
+def scenario_from(document: Mapping[str, Plain]) -> Scenario:
+    """The scenario of a canonical document. Raises ScenarioError, without positions."""
+    faults = Faults()
+    scenario = build(dict(document), faults)
+    if faults.found:
+        raise ScenarioError(
+            [
+                Mistake(fault.message, Position(".".join(map(str, fault.place)), 1, 1), fault.hint)
+                for fault in faults.found
+            ]
+        )
+    return scenario
+
+
+def build(document: dict[str, Plain], faults: Faults) -> Scenario:
+    """The scenario of a document, to be thrown away where faults were found."""
+    root = Part(document, (), faults)
+    named = document.get("services")
+    services = named if isinstance(named, dict) else {}
+    check_references(root, services)
+    order = starting_order(root, services)
+    built = {name: build_service(name, part) for name, part in root.entries("services")}
+
+    names = Names(*(_names(root, section) for section in ("endpoints", "writes", "stages")))
+    endpoints = tuple(build_endpoint(part) for part in root.items("endpoints"))
+    writes = tuple(build_write(part) for part in root.items("writes"))
+    stages = tuple(
+        build_stage(part, has_endpoints="endpoints" in root, has_writes="writes" in root)
+        for part in root.items("stages")
+    )
+    return Scenario(
+        name=_text(root, "name"),
+        description=_text(root, "description"),
+        environment=_text(root, "environment", "development"),
+        random_seed=_integer(root, "random_seed", 1),
+        allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
+        services=tuple(built[name] for name in order if name in built),
+        base_url=_base_url(root, services),
+        database_url=_database_url(root, services),
+        request_timeout=_duration(root, "http", "timeout") or _REQUEST_TIMEOUT,
+        workers=_integer(root, "workers", 1),
+        seeding=tuple(build_seed(part) for part in root.items("seeding")),
+        endpoints=endpoints,
+        writes=writes,
+        stages=stages,
+        thresholds=_thresholds(root, names, stages, writes),
+        teardown=tuple(_teardown(part) for part in root.items("teardown")),
+        report_interval=_duration(root, "report", "interval"),
+    )
+
+
+def _names(root: Part, section: str) -> tuple[str, ...]:
+    """The names that a section's items declare, be the items right or not."""
+    names: list[str] = []
+    items = root[section].value if section in root else ()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in names:
+            place = (section, index, "name")
+            message = f"a second {name!r} in {section}"
+            root.faults.add(Fault(place, message, "give it another name"))
+        names.append(name)
+    return tuple(names)
+
+
+def _text(root: Part, key: str, default: str = "") -> str:
+    part = root.get(key)
+    return default if part is None else part.literal()
+
+
+def _integer(root: Part, key: str, default: int) -> int:
+    part = root.get(key)
+    return default if part is None else int(part.number())
+
+
+def _duration(root: Part, section: str, key: str) -> float | None:
+    part = root[section].get(key) if section in root and root[section].sound else None
+    if part is None:
+        return None
+    seconds = part.parsed(parse_duration, 1.0)
+    if seconds == 0:
+        part.fault("expected a duration above 0")
+    return seconds
+
+
+def _host(part: Part) -> str:
+    host = part.literal()
+    if "/" in host:
+        try:
+            ip_network(host, strict=False)
+        except ValueError as error:
+            part.fault(f"not a network: {error}", "such as 10.1.0.0/16")
+    return host
+
+
+def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
+    part = root.get("base_url")
+    if part is not None:
+        return base_url(part, services)
+    if "base_url" not in root:
+        for needs in _needing(root, "endpoints", "request"):
+            needs.fault(
+                "requests need a base_url",
+                "such as base_url: ${services.api.url}, or base_url: http://127.0.0.1:8000",
+                at_key=True,
+            )
+    return None
+
+
+def _database_url(root: Part, services: Mapping[str, Plain]) -> str | None:
+    if "database" in root:
+        part = root.get("database")
+        if part is None:
+            return None
+        return database_url(part.get("url") or part, services)
+    needing = [part for key in ("seeding", "writes") for part in _needing(root, key, "sql")]
+    servers = [name for name, service in services.items() if is_postgres(service)]
+    if not needing:
+        return None
+    if len(servers) == 1:
+        return f"${{services.{servers[0]}.url}}"
+    hint = "such as database: postgresql://127.0.0.1/app"
+    if servers:
+        hint = f"say which: database: ${{services.{servers[0]}.url}}"
+    needing[0].fault("this needs a database", hint, at_key=True)
+    return None
+
+
+def _needing(root: Part, section: str, teardown: str) -> list[Part]:
+    """What asks for a URL: a section that is not empty, or a step of teardown."""
+    sections = [root[section]] if section in root and root[section].value else []
+    return [*sections, *(part for part in root.items("teardown") if teardown in part)][:1]
+
+
+def _thresholds(
+    root: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix]
+) -> tuple[Threshold, ...]:
+    return tuple(
+        threshold
+        for part in root.items("thresholds")
+        if (threshold := _threshold(part, names, stages, writes)) is not None
+    )
+
+
+def _threshold(
+    part: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix]
+) -> Threshold | None:
+    try:
+        threshold = parse_threshold(part.text(), names)
+    except ThresholdError as error:
+        part.fault(error.message, error.hint, offset=error.offset)
+        return None
+    stages_known = len(stages) == len(names.stages)
+    if stages_known and not stages_of(threshold, stages):
+        part.fault(*_unseen(threshold, stages))
+    mix = next((mix for mix in writes if mix.name == threshold.name), None)
+    if mix is not None and threshold.operation and not getattr(mix, threshold.operation):
+        part.fault(f"{mix.name} makes no {threshold.operation}s, so nothing could be judged")
+    return threshold
+
+
+def _unseen(threshold: Threshold, stages: Sequence[Stage]) -> tuple[str, str]:
+    what = "writes" if threshold.subject == "write" else "endpoints"
+    stage = next((stage for stage in stages if stage.name == threshold.stage), None)
+    if stage is None:
+        return f"no stage that is judged puts load on the {what}", "warm-up stages are not judged"
+    if stage.warmup:
+        return f"{stage.name} is a warm-up stage, which is shown and not judged", ""
+    return f"{stage.name} puts no load on the {what}", ""
+
+
+def _teardown(part: Part) -> Teardown:
+    if "sql" in part:
+        return SqlTeardown(part["sql"].literal())
+    source = part["request"]
+    method, _, offset = method_and_path(source)
+    return RequestTeardown(method, source.literal()[offset:])

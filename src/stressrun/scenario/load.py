@@ -1,0 +1,243 @@
+"""From a scenario file to a `Scenario`: read, overlay, interpolate, validate, build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from stressrun.data.references import substitute
+from stressrun.errors import Mistake, ScenarioError
+from stressrun.scenario.build import build
+from stressrun.scenario.interpolate import Interpolation
+from stressrun.scenario.model import Scenario
+from stressrun.scenario.nodes import (
+    DictNode,
+    Fault,
+    Faults,
+    ListNode,
+    Node,
+    Place,
+    Plain,
+    ScalarNode,
+    find,
+    locate,
+    plain,
+    put,
+)
+from stressrun.scenario.overlay import assigned, environment_lines, environment_names, overlaid
+from stressrun.scenario.source import Source, read
+from stressrun.scenario.validate import schema_faults
+from stressrun.scenario.variables import collect
+
+Document = dict[str, Plain]
+
+# Where a scalar is text whatever it looks like: a process's environment, settings, headers.
+_TEXT_PLACES = (
+    ("services", None, "env", None),
+    ("services", None, "settings", None),
+    ("endpoints", None, "headers", None),
+    ("endpoints", None, "steps", None, "headers", None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scenario whose references to services and the run still stand in its strings.
+
+    `document` is the canonical scenario as plain JSON values, `secrets` what no output may show.
+    """
+
+    scenario: Scenario
+    document: Document
+    secrets: tuple[str, ...]
+    _root: Node
+
+    def resolve(self, values: Mapping[str, str]) -> tuple[Document, Scenario]:
+        """The document and the scenario with references replaced: `{"services.api.url": …}`.
+
+        Raises ScenarioError where what they give is wrong.
+        """
+        document = cast(Document, substitute(self.document, values))
+        faults = Faults()
+        scenario = build(document, faults)
+        if faults.found:
+            raise _error(self._root, faults.found, (), self.secrets)
+        return document, scenario
+
+
+def load(
+    path: Path,
+    *,
+    environment: str | None = None,
+    sets: Sequence[str] = (),
+    env_file: Path | None = None,
+    environ: Mapping[str, str],
+) -> Loaded:
+    """The scenario of a file with one environment's overlay and `--set` assignments.
+
+    Variables come from `environ`, then `env_file`, then `.env` beside the file. Raises
+    ScenarioError with all mistakes.
+    """
+    source = read(path)
+    variables = collect(environ, env_file, path.parent)
+    return _loaded(source, path, environment, sets, variables)
+
+
+def check(
+    path: Path,
+    *,
+    sets: Sequence[str] = (),
+    env_file: Path | None = None,
+    environ: Mapping[str, str],
+) -> Loaded:
+    """As `load` without an environment, but every environment's overlay is checked as well."""
+    source = read(path)
+    variables = collect(environ, env_file, path.parent)
+    try:
+        loaded = _loaded(source, path, None, sets, variables)
+        mistakes = []
+    except ScenarioError as error:
+        loaded, mistakes = None, list(error.mistakes)
+    base_wrong = bool(mistakes)
+    for environment in environment_names(source.root):
+        lines = environment_lines(source.root, environment)
+        try:
+            _loaded(source, path, environment, sets, variables)
+        except ScenarioError as error:
+            mistakes += [
+                replace(mistake, message=f"{mistake.message} (with -e {environment})")
+                for mistake in error.mistakes
+                # What the overlay did not bring has been told, or follows from what has.
+                if not base_wrong or mistake.position.line in lines
+            ]
+    if mistakes or loaded is None:
+        raise ScenarioError(mistakes)
+    return loaded
+
+
+def _loaded(
+    source: Source,
+    path: Path,
+    environment: str | None,
+    sets: Sequence[str],
+    variables: Mapping[str, str],
+) -> Loaded:
+    root = source.root
+    if not isinstance(root, DictNode):
+        raise ScenarioError([*source.mistakes, _not_a_mapping(root)])
+    mistakes = list(source.mistakes)
+    root = _overridden(root, environment, sets, mistakes)
+    interpolation = Interpolation(variables)
+    node = _as_text(interpolation.apply(root))
+    secrets = tuple(interpolation.secrets)
+    mistakes += interpolation.mistakes
+
+    node, shape = _settled(node)
+    faults = Faults(shape)
+    document = cast(Document, plain(node))
+    scenario = build(document, faults)
+    if mistakes or faults.found:
+        raise _error(node, faults.found, mistakes, secrets)
+    return Loaded(scenario, _canonical(document, scenario, path.parent), secrets, node)
+
+
+def _error(
+    root: Node, faults: Sequence[Fault], mistakes: Sequence[Mistake], secrets: Sequence[str]
+) -> ScenarioError:
+    """All mistakes, one for each place: what was wrong before is not told again by its outcome."""
+    told = {mistake.position for mistake in mistakes}
+    located = [locate(root, fault) for fault in faults]
+    every = [*mistakes, *(mistake for mistake in located if mistake.position not in told)]
+    return ScenarioError([_masked(mistake, secrets) for mistake in every])
+
+
+def _masked(mistake: Mistake, secrets: Sequence[str]) -> Mistake:
+    message, hint = mistake.message, mistake.hint
+    for secret in secrets:
+        message, hint = message.replace(secret, "***"), hint.replace(secret, "***")
+    return replace(mistake, message=message, hint=hint)
+
+
+def _canonical(document: Document, scenario: Scenario, folder: Path) -> Document:
+    """The document with what depends on the file's folder, and on defaults of services, told."""
+    services = {
+        name: {**service, "cwd": str((folder / str(service["cwd"])).resolve())}
+        if isinstance(service, dict) and "cwd" in service
+        else service
+        for name, service in cast(Document, document.get("services", {})).items()
+    }
+    if services:
+        document = {**document, "services": services}
+    if scenario.database_url is not None:
+        document = {**document, "database": scenario.database_url}
+    return document
+
+
+def _not_a_mapping(root: Node) -> Mistake:
+    hint = "begin with version: 1, name: …, stages: …"
+    if isinstance(root, ScalarNode) and root.value is None:
+        return Mistake("the file is empty", root.position, hint)
+    return Mistake("expected a mapping of keys to values", root.position, hint)
+
+
+def _overridden(
+    root: DictNode, environment: str | None, sets: Sequence[str], mistakes: list[Mistake]
+) -> DictNode:
+    """The scenario with its overlay and assignments, and without `environments`."""
+    try:
+        if environment is not None:
+            root = overlaid(root, environment)
+    except ScenarioError as error:
+        mistakes += error.mistakes
+    for assignment in sets:
+        try:
+            root = assigned(root, assignment)
+        except ScenarioError as error:
+            mistakes += error.mistakes
+    overlays = root.entries.get("environments")
+    if overlays is not None and not isinstance(overlays, DictNode):
+        message = "expected overlays by name, such as {staging: {base_url: …}}"
+        mistakes.append(Mistake(message, overlays.position))
+    entries = {key: node for key, node in root.entries.items() if key != "environments"}
+    return replace(root, entries=entries)
+
+
+def _settled(root: Node) -> tuple[Node, list[Fault]]:
+    """The tree with variables' values as strings where the schema wants them so; its faults."""
+    faults = schema_faults(plain(root))
+    texts: dict[Place, ScalarNode] = {}
+    for fault in faults:
+        node = find(root, fault.place)
+        if isinstance(node, ScalarNode) and node.variables and not isinstance(node.value, str):
+            texts[fault.place] = replace(node, value=node.text)
+    if not texts:
+        return root, faults
+    as_texts = root
+    for place, node in texts.items():
+        as_texts = put(as_texts, place, node)
+    still = {fault.place for fault in schema_faults(plain(as_texts))}
+    for place, node in texts.items():
+        if place not in still:
+            root = put(root, place, node)
+    return root, [fault for fault in faults if fault.place in still or fault.place not in texts]
+
+
+def _as_text(root: Node, place: Place = ()) -> Node:
+    """The tree with the scalars at `_TEXT_PLACES` as they were written."""
+    if isinstance(root, DictNode):
+        entries = {key: _as_text(child, (*place, key)) for key, child in root.entries.items()}
+        return replace(root, entries=entries)
+    if isinstance(root, ListNode):
+        items = (_as_text(item, (*place, index)) for index, item in enumerate(root.items))
+        return replace(root, items=tuple(items))
+    if root.value is not None and any(_matches(place, form) for form in _TEXT_PLACES):
+        return replace(root, value=root.text)
+    return root
+
+
+def _matches(place: Place, form: tuple[str | None, ...]) -> bool:
+    return len(place) == len(form) and all(
+        step in (None, given) for step, given in zip(form, place, strict=True)
+    )

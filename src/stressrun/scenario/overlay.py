@@ -1,0 +1,160 @@
+"""What changes a scenario from outside: an overlay of `environments:`, and `--set PATH=VALUE`.
+
+Mappings are merged. An item of a list is addressed by its `name` (of seeding, its `table`) or its
+index, so a mapping over a list changes items, and a list over a list replaces it. A mapping that
+names another kind of the same thing (`vus` over `rate`, `url` over `command`) replaces it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from stressrun.data.suggest import did_you_mean
+from stressrun.errors import Mistake, Position, ScenarioError
+from stressrun.scenario.nodes import DictNode, ListNode, Node, ScalarNode, find
+from stressrun.scenario.source import compose
+from stressrun.scenario.wording import there_are
+
+_SERVICES = frozenset({"postgres", "command", "url"})
+_LOADS = frozenset({"rate", "vus", "workers"})
+_GENERATORS = frozenset({"serial", "integer", "decimal", "faker", "hex", "text"}) | frozenset(
+    {"choice", "uuid", "timestamp", "constant"}
+)
+
+
+def overlaid(root: DictNode, environment: str) -> DictNode:
+    """The scenario with the overlay of an environment. Raises ScenarioError."""
+    overlays = root.entries.get("environments")
+    known = overlays.entries if isinstance(overlays, DictNode) else {}
+    overlay = known.get(environment)
+    if overlay is None:
+        flag = Position(f"-e {environment}", 1, 1, environment)
+        hint = did_you_mean(environment, known) or there_are("environments", known)
+        raise ScenarioError([Mistake(f"no environment {environment!r}", flag, hint)])
+    if not isinstance(overlay, DictNode):
+        raise ScenarioError([Mistake("expected the keys to override", overlay.position)])
+    mistakes: list[Mistake] = []
+    for key in ("version", "environments"):
+        if key in overlay.entries:
+            message = f"{key!r} cannot be overridden by an environment"
+            mistakes.append(Mistake(message, overlay.keys[key]))
+    merged = _merged(root, overlay, (), mistakes)
+    if mistakes:
+        raise ScenarioError(mistakes)
+    assert isinstance(merged, DictNode)
+    return merged
+
+
+def environment_names(root: Node) -> tuple[str, ...]:
+    """The names of a scenario's overlays, or none where they are no mapping."""
+    overlays = root.entries.get("environments") if isinstance(root, DictNode) else None
+    return tuple(overlays.entries) if isinstance(overlays, DictNode) else ()
+
+
+def environment_lines(root: Node, environment: str) -> set[int]:
+    """The lines on which an environment's overlay stands."""
+    overlay = find(root, ("environments", environment))
+    return set() if overlay is None else set(_lines(overlay))
+
+
+def assigned(root: DictNode, assignment: str) -> DictNode:
+    """The scenario with one `PATH=VALUE`, the value in YAML. Raises ScenarioError."""
+    path, equals, value = assignment.partition("=")
+    file = f"--set {assignment}"
+    steps = path.split(".")
+    if not equals or not all(steps):
+        hint = "write --set PATH=VALUE, such as --set stages.peak.duration=5s"
+        position = Position(file, 1, 1, assignment)
+        raise ScenarioError([Mistake("not of the form PATH=VALUE", position, hint)])
+    source = compose(value, file, prefix=f"{path}=")
+    if source.mistakes:
+        raise ScenarioError(source.mistakes)
+    node = source.root
+    # The innermost first: each step is wrapped into a mapping of one key, and that is merged.
+    for index in range(len(steps) - 1, -1, -1):
+        column = sum(len(step) + 1 for step in steps[:index]) + 1
+        position = Position(file, 1, column, assignment)
+        node = DictNode({steps[index]: node}, {steps[index]: position}, position)
+    mistakes: list[Mistake] = []
+    merged = _merged(root, node, (), mistakes, depth=len(steps))
+    if mistakes:
+        raise ScenarioError(mistakes)
+    assert isinstance(merged, DictNode)
+    return merged
+
+
+def _merged(
+    base: Node, over: Node, place: tuple[str, ...], mistakes: list[Mistake], depth: int = 1000
+) -> Node:
+    """`over` put on `base`; below `depth` mappings it replaces instead of merging."""
+    if not isinstance(over, DictNode) or depth == 0:
+        return over
+    if isinstance(base, ListNode):
+        return _merged_list(base, over, place, mistakes, depth)
+    if not isinstance(base, DictNode):
+        return over
+    entries, keys = dict(base.entries), dict(base.keys)
+    for key in _replaced(base, over, place):
+        del entries[key], keys[key]
+    for key, node in over.entries.items():
+        former = entries.get(key)
+        inner = (*place, key)
+        entries[key] = node if former is None else _merged(former, node, inner, mistakes, depth - 1)
+        keys[key] = over.keys[key]
+    return replace(base, entries=entries, keys=keys)
+
+
+def _merged_list(
+    base: ListNode, over: DictNode, place: tuple[str, ...], mistakes: list[Mistake], depth: int
+) -> ListNode:
+    items = list(base.items)
+    names = [_name(item) or str(index) for index, item in enumerate(items)]
+    for key, node in over.entries.items():
+        if key in names:
+            index = names.index(key)
+        elif key.isdecimal() and int(key) < len(items):
+            index = int(key)
+        else:
+            hint = did_you_mean(key, names) or there_are(f"items of {place[-1]}", names)
+            mistakes.append(Mistake(f"no item {key!r} in {place[-1]}", over.keys[key], hint))
+            continue
+        items[index] = _merged(items[index], node, (*place, key), mistakes, depth - 1)
+    return replace(base, items=tuple(items))
+
+
+def _replaced(base: DictNode, over: DictNode, place: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys that a mapping loses because the one over it names another kind."""
+    kind = _kinds_at(place)
+    if kind & over.entries.keys() and kind & base.entries.keys() - over.entries.keys():
+        return tuple(base.entries)
+    return ()
+
+
+def _kinds_at(place: tuple[str, ...]) -> frozenset[str]:
+    if len(place) == 2 and place[0] == "services":
+        return _SERVICES
+    if len(place) == 3 and place[0] == "stages":
+        return _LOADS
+    if len(place) == 4 and place[2] == "columns":
+        return _GENERATORS
+    return frozenset()
+
+
+def _lines(node: Node) -> Iterator[int]:
+    yield node.position.line
+    if isinstance(node, DictNode):
+        yield from (position.line for position in node.keys.values())
+        for child in node.entries.values():
+            yield from _lines(child)
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            yield from _lines(item)
+
+
+def _name(item: Node) -> str | None:
+    """How an item is addressed: by its name, or its table's."""
+    if not isinstance(item, DictNode):
+        return None
+    name = item.entries.get("name", item.entries.get("table"))
+    return name.text if isinstance(name, ScalarNode) else None

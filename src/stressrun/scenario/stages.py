@@ -1,0 +1,78 @@
+"""The `stages:` of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+from stressrun.scenario.model import Arrivals, Load, Ramp, Stage, Users
+from stressrun.scenario.part import Part
+from stressrun.units import parse_duration, parse_rate
+
+_GRACEFUL_STOP = 5.0
+_MAX_VUS = 100
+_MAX_VUS_SECONDS = 2.0
+_MAX_CONNECTIONS = 32
+_CONNECTION_SECONDS = 0.05
+
+
+def build_stage(part: Part, *, has_endpoints: bool, has_writes: bool) -> Stage:
+    """A stage under its load."""
+    for key, present, needed in (
+        ("endpoints", has_endpoints, "endpoints"),
+        ("writes", has_writes, "write mixes"),
+    ):
+        if key in part and not present:
+            hint = f"leave it out, or add {key}: to the scenario"
+            part[key].fault(f"the scenario has no {needed} to put load on", hint)
+    if "endpoints" not in part and "writes" not in part:
+        part.fault("a stage without load", "add endpoints: {rate: 50/s} or writes: {workers: 4}")
+    duration = part["duration"].parsed(parse_duration, 1.0)
+    if duration == 0:
+        part["duration"].fault("a stage needs a duration above 0")
+    endpoints, writes = part.get("endpoints"), part.get("writes")
+    return Stage(
+        part["name"].text(),
+        duration,
+        "warmup" in part and part["warmup"].flag(),
+        part.duration("graceful_stop", _GRACEFUL_STOP),
+        None if endpoints is None else _endpoint_load(endpoints),
+        None if writes is None else _write_load(writes),
+    )
+
+
+def _endpoint_load(part: Part) -> Load:
+    if "vus" in part:
+        return Users(_ramp(part["vus"], Part.number))
+    rate = _ramp(part["rate"], _rate)
+    given = part.get("max_vus")
+    most = max(_MAX_VUS, ceil(_MAX_VUS_SECONDS * _peak(rate)))
+    return Arrivals(rate, most if given is None else int(given.number()))
+
+
+def _write_load(part: Part) -> Load:
+    if "workers" in part:
+        return Users(_ramp(part["workers"], Part.number))
+    rate = _ramp(part["rate"], _rate)
+    # Connections are dear: 50 ms of the peak rate, and never most of a server's hundred.
+    most = min(_MAX_CONNECTIONS, max(1, ceil(_CONNECTION_SECONDS * _peak(rate))))
+    return Arrivals(rate, most)
+
+
+def _ramp(part: Part, read: Callable[[Part], float]) -> Ramp:
+    if isinstance(part.value, dict):
+        ramp = Ramp(read(part["from"]), read(part["to"]))
+    else:
+        value = read(part)
+        ramp = Ramp(value, value)
+    if _peak(ramp) == 0 and part.sound:
+        part.fault("a load of 0 is none", "leave it out, and the stage is idle in it")
+    return ramp
+
+
+def _rate(part: Part) -> float:
+    return part.parsed(parse_rate, 1.0)
+
+
+def _peak(ramp: Ramp) -> float:
+    return max(ramp.start, ramp.end)

@@ -1,0 +1,351 @@
+"""All services of a run: their addresses known before the start, ended in reverse order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import trio
+from psycopg import sql
+
+from stressrun.errors import ResidueError, SetupError
+from stressrun.postgres.connection import connect
+from stressrun.postgres.url import DatabaseUrl
+from stressrun.safety.guard import Guard
+from stressrun.safety.ledger import Entry, Ledger
+from stressrun.scenario.model import (
+    CommandService,
+    EmbeddedPostgres,
+    ExistingPostgres,
+    ExistingService,
+    Service,
+)
+from stressrun.services import embedded
+from stressrun.services.binaries import find_installation, made_runnable, unprivileged_account
+from stressrun.services.guardian import Guardian
+from stressrun.services.ports import LOOPBACK, PortTakenError, free_ports, is_free
+from stressrun.services.process import (
+    Account,
+    ServiceProcess,
+    describe_status,
+    end,
+    end_marked,
+    is_process,
+    spawn,
+)
+from stressrun.services.readiness import until_ready
+from stressrun.units import format_duration
+
+_STOP_SIGNALS = (signal.SIGTERM,)
+
+
+def reserve(services: Sequence[Service]) -> dict[str, str]:
+    """What `${services.NAME.…}` stands for, by the name in it: ports are allocated here.
+
+    Raises SetupError when no port is free, or a database URL cannot be read.
+    """
+    ours = [s for s in services if isinstance(s, EmbeddedPostgres | CommandService)]
+    fixed = {service.port for service in ours if service.port is not None}
+    ports = iter(free_ports(sum(service.port is None for service in ours), without=fixed))
+    values: dict[str, str] = {}
+    for service in services:
+        match service:
+            case EmbeddedPostgres():
+                found = _of_embedded(service, service.port or next(ports))
+            case CommandService():
+                found = _of_http(f"http://{LOOPBACK}:{service.port or next(ports)}")
+            case ExistingPostgres():
+                found = _of_existing(service)
+            case ExistingService():
+                found = _of_http(service.url)
+        values |= {f"services.{service.name}.{attribute}": v for attribute, v in found.items()}
+    return values
+
+
+def _of_embedded(service: EmbeddedPostgres, port: int) -> dict[str, str]:
+    password = service.password or secrets.token_urlsafe(16)
+    return {
+        "url": _postgres_url(service.user, password, port, service.database),
+        "host": LOOPBACK,
+        "port": str(port),
+        "user": service.user,
+        "password": password,
+        "database": service.database,
+    }
+
+
+def _of_existing(service: ExistingPostgres) -> dict[str, str]:
+    url = DatabaseUrl.of(service.url)
+    return {
+        "url": service.url,
+        "host": url.host,
+        "port": str(url.port),
+        "user": url.parameters.get("user", ""),
+        "password": url.parameters.get("password", ""),
+        "database": url.database,
+    }
+
+
+def _of_http(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    return {"url": url, "host": parts.hostname or "", "port": str(parts.port or 80)}
+
+
+def _postgres_url(user: str, password: str, port: int, database: str) -> str:
+    name, secret = quote(user, safe=""), quote(password, safe="")
+    return f"postgresql://{name}:{secret}@{LOOPBACK}:{port}/{quote(database, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A service that ended by itself."""
+
+    name: str
+    status: str
+    tail: str
+
+
+@dataclass(slots=True)
+class _Started:
+    """What of a service has to be undone; it is noted before it is made."""
+
+    name: str
+    mark: str
+    signals: tuple[signal.Signals, ...]
+    entry: int
+    process: ServiceProcess | None = None
+    directories: dict[Path, int] = field(default_factory=dict)
+
+
+class Services:
+    """The services of one run; `stop()` undoes whatever `start()` has got to."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        directory: Path,
+        ledger: Ledger,
+        guardian: Guardian,
+        guard: Guard,
+        keep: bool,
+        told: Callable[[str], None],
+    ) -> None:
+        """Logs go to `directory`; with `keep` the processes may outlive this one."""
+        self._run_id = run_id
+        self._directory = directory
+        self._ledger = ledger
+        self._guardian = guardian
+        self._guard = guard
+        self._keep = keep
+        self._told = told
+        self._started: list[_Started] = []
+
+    async def start(self, services: Sequence[Service], values: Mapping[str, str]) -> None:
+        """Start one after the other, each when the one before is ready.
+
+        `services` have their references resolved with the `values` that `reserve` gave. Raises
+        SetupError, and RefusedError of the guard. Call it on the main thread.
+        """
+        for service in services:
+            begin = time.monotonic()
+            match service:
+                case EmbeddedPostgres():
+                    await self._start_embedded(service, values)
+                case CommandService():
+                    await self._start_command(service, values)
+                case ExistingPostgres():
+                    await self._check_database(service.url)
+                case ExistingService():
+                    await until_ready(service.name, service.url, service.ready, self._guard)
+            host, port = (values[f"services.{service.name}.{key}"] for key in ("host", "port"))
+            took = format_duration(time.monotonic() - begin)
+            self._told(f"service {service.name} is ready at {host}:{port} ({took})")
+
+    async def stop(self) -> None:
+        """End everything in reverse order; cannot be cancelled and does not raise.
+
+        What could not be ended or removed is told, and stays in the ledger.
+        """
+        with trio.CancelScope(shield=True):
+            while self._started:
+                await self._undo(self._started.pop())
+
+    def lost(self) -> list[Lost]:
+        """The services that have ended by themselves."""
+        return [
+            Lost(started.name, describe_status(started.process.status), started.process.tail())
+            for started in self._started
+            if started.process is not None and started.process.status is not None
+        ]
+
+    def release(self) -> list[str]:
+        """Let the services go on without us; returns a line about each. They stay in the ledger."""
+        lines = [
+            f"service {started.name} goes on as process {started.process.pid}, "
+            f"its log is {started.process.log}"
+            for started in self._started
+            if started.process is not None
+        ]
+        self._started.clear()
+        return lines
+
+    async def _start_embedded(self, service: EmbeddedPostgres, values: Mapping[str, str]) -> None:
+        port, password = (values[f"services.{service.name}.{key}"] for key in ("port", "password"))
+        self._check_port(service.name, int(port))
+        account = unprivileged_account()
+        installation = made_runnable(find_installation(), account)
+        directory = embedded.data_directory(self._run_id, service.name, account)
+        entry = self._ledger.record(self._run_id, "directory", path=str(directory))
+        started = self._note(service.name, embedded.STOP_SIGNALS)
+        started.directories[directory] = entry
+        self._guardian.watch_directory(str(directory))
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_"))}
+        launch = partial(self._launch, started, env=environment)
+        server = embedded.EmbeddedServer(service, installation, account, directory, launch)
+        await server.start(int(port), password)
+        if service.database != "postgres":
+            url = _postgres_url(service.user, password, int(port), "postgres")
+            await self._create_database(url, service.database)
+
+    async def _start_command(self, service: CommandService, values: Mapping[str, str]) -> None:
+        self._check_port(service.name, int(values[f"services.{service.name}.port"]))
+        started = self._note(service.name, _STOP_SIGNALS)
+        process = self._launch(
+            started,
+            service.command,
+            cwd=service.cwd,
+            env={**os.environ, "PATH": _search_path(), **service.env},
+        )
+        url = values[f"services.{service.name}.url"]
+        await until_ready(service.name, url, service.ready, self._guard, process)
+
+    async def _check_database(self, url: str) -> None:
+        connection = await connect(url, guard=self._guard, run_id=self._run_id)
+        await connection.close()
+
+    async def _create_database(self, url: str, name: str) -> None:
+        connection = await connect(url, guard=self._guard, run_id=self._run_id)
+        try:
+            await connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        except psycopg.Error as error:
+            raise SetupError(
+                f"the database {name!r} could not be created: {error}",
+                hint="give the service another database",
+            ) from error
+        finally:
+            await connection.close()
+
+    def _check_port(self, name: str, port: int) -> None:
+        if not is_free(port):
+            raise PortTakenError(
+                f"service {name!r} cannot have its port {port}: another process listens there",
+                hint="end that process, or leave the port out to have a free one",
+            )
+
+    def _note(self, name: str, signals: tuple[signal.Signals, ...]) -> _Started:
+        mark = f"{self._run_id}/{name}"
+        entry = self._ledger.record(self._run_id, "process", name=name, mark=mark)
+        started = _Started(name, mark, signals, entry)
+        self._started.append(started)
+        return started
+
+    def _launch(
+        self,
+        started: _Started,
+        command: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        account: Account | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> ServiceProcess:
+        if started.process is not None:
+            self._guardian.forget_group(started.process.pid)
+        process = started.process = spawn(
+            started.name,
+            command,
+            log=self._directory / f"{started.name}.log",
+            mark=started.mark,
+            env=env,
+            cwd=cwd,
+            account=account,
+            death_signal=None if self._keep else death_signal,
+        )
+        self._guardian.watch_group(process.pid)
+        intent, started.entry = (
+            started.entry,
+            self._ledger.record(
+                self._run_id,
+                "process",
+                name=started.name,
+                mark=started.mark,
+                pid=process.pid,
+                pgid=process.pid,
+                created=process.created,
+                signals=list(started.signals),
+            ),
+        )
+        self._ledger.settle(intent)
+        return process
+
+    async def _undo(self, started: _Started) -> None:
+        if started.process is not None:
+            survivors = await started.process.stop(signals=started.signals)
+            if survivors:
+                self._told(f"service {started.name}: processes {survivors} could not be ended")
+                return
+            self._guardian.forget_group(started.process.pid)
+        self._ledger.settle(started.entry)
+        for directory, entry in started.directories.items():
+            try:
+                embedded.remove_directory(directory)
+            except ResidueError as error:
+                self._told(error.message)
+            else:
+                self._ledger.settle(entry)
+
+
+def _search_path() -> str:
+    """The PATH of a command: ours, with the folder of our own interpreter first.
+
+    So `python` is the one that stressrun is installed for, whether or not its virtual environment
+    was activated. A tool of pipx or uv is not where the user's code lives: there an activated
+    environment goes first.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    receipts = (Path(sys.prefix, name) for name in ("pipx_metadata.json", "uv-receipt.toml"))
+    if "VIRTUAL_ENV" in os.environ and any(receipt.exists() for receipt in receipts):
+        return path
+    return os.pathsep.join((os.path.dirname(sys.executable), path))
+
+
+async def undo(entry: Entry) -> None:
+    """Undo an entry of the kind `process` or `directory` that another run has left.
+
+    Raises ResidueError where something stays.
+    """
+    if entry.kind == "directory":
+        embedded.remove_directory(Path(entry.detail["path"]))
+        return
+    mark = entry.detail["mark"]
+    survivors: list[int] = []
+    if "pid" in entry.detail and is_process(entry.detail["pid"], entry.detail["created"]):
+        signals = [signal.Signals(number) for number in entry.detail["signals"]]
+        survivors = await end(entry.detail["pid"], mark, signals=signals)
+    survivors += await end_marked(mark)
+    if survivors:
+        pids = " ".join(map(str, survivors))
+        raise ResidueError(
+            f"service {entry.detail['name']!r}: processes {pids} could not be ended",
+            hint=f"end them as the user that they run as: kill -9 {pids}",
+        )

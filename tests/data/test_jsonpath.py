@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stressrun.data.expressions import ExpressionError
+from stressrun.data.jsonpath import parse_path
+
+DOCUMENT = {
+    "id": 7,
+    "items": [{"id": "a"}, {"id": "b"}],
+    "item id": None,
+    "0": "name",
+    "it's": 1,
+    "größe": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("$", DOCUMENT),
+        ("$.id", 7),
+        ("$.items[0].id", "a"),
+        ("$.items[-1].id", "b"),
+        ("$['items'][1]['id']", "b"),
+        ("$['item id']", None),
+        ("$['0']", "name"),
+        ('$["it\'s"]', 1),
+        ("$.größe", 2),
+    ],
+)
+def test_a_path_finds_its_value(source: str, found: object) -> None:
+    path = parse_path(source)
+    assert path.source == source
+    assert path.find(DOCUMENT) == found
+
+
+@pytest.mark.parametrize(
+    "source", ["$.none", "$.items[2]", "$.items[-3]", "$.items.id", "$[0]", "$.id.id", "$.items[0].id[0]"]
+)
+def test_what_is_absent_is_a_lookup_error(source: str) -> None:
+    with pytest.raises(LookupError):
+        parse_path(source).find(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("source", "offset"),
+    [("", 0), ("id", 0), ("$id", 1), ("$..id", 1), ("$.items[*]", 7), ("$.items[0", 7), ("$.a b", 3)],
+)
+def test_a_path_that_is_not_plain_is_told_where(source: str, offset: int) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse_path(source)
+    assert caught.value.offset == offset
+    assert "$.items[0].id" in caught.value.hint
+
+
+@given(st.text("$.[]'\"ab0-9* "))
+def test_any_text_is_a_path_or_an_expression_error(source: str) -> None:
+    try:
+        path = parse_path(source)
+    except ExpressionError as error:
+        assert 0 <= error.offset <= len(source)
+    else:
+        assert path.source == source
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="'")) | st.integers(0, 9), max_size=4))
+def test_names_and_positions_lead_through_a_document(steps: list[str | int]) -> None:
+    document: object = "here"
+    for step in reversed(steps):
+        document = {step: document} if isinstance(step, str) else [None] * step + [document]
+    source = "$" + "".join(f"['{one}']" if isinstance(one, str) else f"[{one}]" for one in steps)
+    assert parse_path(source).find(document) == "here"

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from stressrun.data.pools import MOST_CHARACTERS, MOST_VALUES, draw_pool
+
+
+def length_of(characters: int) -> int:
+    """How many values of so many characters a pool keeps."""
+    numbers = iter(range(MOST_VALUES))
+    read = draw_pool(lambda random: f"{next(numbers):0{characters}d}", 1, "a")
+    return max(int(read(index)) for index in range(MOST_VALUES)) + 1
+
+
+@pytest.mark.parametrize("characters", [8, 200, 300, 1000, 100_000, 3_000_000])
+def test_a_pool_is_prime_and_holds_no_more_than_its_share_of_memory(characters: int) -> None:
+    length = length_of(characters)
+    assert all(length % divisor for divisor in range(2, length))
+    assert length == 2 or (length - 1) * characters <= MOST_CHARACTERS
+    assert length > 0.9 * min(MOST_VALUES, MOST_CHARACTERS // characters)
+
+
+def test_two_pools_do_not_repeat_together() -> None:
+    def numbered(site: str) -> list[int]:
+        numbers = iter(range(MOST_VALUES))
+        read = draw_pool(lambda random: next(numbers), 1, site)
+        return [read(index) for index in range(20 * MOST_VALUES)]
+
+    first, second = numbered("a"), numbered("b")
+    assert len(set(first)) == MOST_VALUES
+    assert len(set(zip(first, second, strict=True))) == len(first)
+
+
+def test_a_pool_reads_any_index() -> None:
+    read = draw_pool(Random.random, 1, "a")
+    assert {type(read(index)) for index in (0, MOST_VALUES, 2**63 - 1)} == {float}
