@@ -29,9 +29,7 @@ ONE_OF_EACH: list[dict[str, object]] = [
     {"timestamp": ["2024-01-01", "2024-12-31"]},
     {"constant": "x"},
 ]
-RANDOM = [
-    spec for spec in ONE_OF_EACH if not {"serial", "constant"} & spec.keys()
-]
+RANDOM = [spec for spec in ONE_OF_EACH if not {"serial", "constant"} & spec.keys()]
 INDICES = (0, 1, 16_380, 16_381, 1_000_000, 2**63 - 1)
 SEED = st.integers(0, 2**32)
 INDEX = st.integers(0, 2**63 - 1)
@@ -103,7 +101,11 @@ def test_decimals_have_their_places_and_keep_their_bounds(places: int) -> None:
 
 def test_decimals_reach_both_bounds() -> None:
     value = parse_generator({"decimal": [0.1, 0.3], "places": 1}).compile(1, "a")
-    assert {value(index) for index in range(100)} == {Decimal("0.1"), Decimal("0.2"), Decimal("0.3")}
+    assert {value(index) for index in range(100)} == {
+        Decimal("0.1"),
+        Decimal("0.2"),
+        Decimal("0.3"),
+    }
 
 
 @given(length=st.integers(1, 5000), seed=st.integers(0, 2**32))
@@ -214,7 +216,7 @@ def test_a_generator_knows_the_type_that_holds_its_values(
         ({"decimal": [0, 1], "places": 99}, "places", "from 0 to 12"),
         ({"faker": "nmae"}, "faker", "did you mean 'name'?"),
         ({"faker": "profile"}, "faker", "gives dict"),
-        ({"faker": "enum"}, "faker", "cannot be used"),
+        ({"faker": "enum"}, "faker", "gives nothing"),
         ({"faker": "random_digit_or_empty"}, "faker", "gives int or str"),
         ({"faker": "name", "locale": "de_DD"}, "locale", "did you mean 'de_DE'?"),
         ({"faker": ["name"]}, "faker", "such as name"),
@@ -236,9 +238,7 @@ def test_a_generator_knows_the_type_that_holds_its_values(
         ({"constant": [1]}, "constant", "text, a number"),
     ],
 )
-def test_a_wrong_generator_is_told_at_its_key(
-    spec: dict[str, object], key: str, told: str
-) -> None:
+def test_a_wrong_generator_is_told_at_its_key(spec: dict[str, object], key: str, told: str) -> None:
     with pytest.raises(GeneratorError) as caught:
         parse_generator(spec)
     assert caught.value.key == key
@@ -249,22 +249,28 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just("now"), st.just("1KB")
 )
 KEYS = st.sampled_from(
-    "serial integer decimal hex text choice uuid timestamp constant places other".split()
+    [
+        *("serial", "integer", "decimal", "hex", "text", "choice", "uuid", "timestamp"),
+        *("constant", "places", "other"),
+    ]
 )
 
 
 @given(
     st.dictionaries(
-        KEYS, SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS), max_size=2
+        KEYS,
+        SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS),
+        max_size=2,
     )
 )
 def test_any_mapping_is_a_generator_or_a_generator_error(spec: dict[str, object]) -> None:
     try:
-        generator = parse_generator(spec)
+        assert parse_generator(spec).sql_type
     except GeneratorError as error:
-        assert error.key in (*spec, "")
+        key = error.key
     else:
-        assert generator.sql_type
+        key = ""
+    assert key in (*spec, "")
 
 
 @pytest.mark.parametrize("provider", sorted(COMMON))

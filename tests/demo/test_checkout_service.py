@@ -64,8 +64,9 @@ def wait_until_ready(service: Service) -> None:
     raise AssertionError(f"the service did not become ready:\n{service.process.communicate()[1]}")
 
 
-@contextmanager
-def new_database(postgres_url: str) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def shop_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a database that this module's tests share, as they share a service."""
     name = f"shop_{uuid.uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
@@ -73,15 +74,9 @@ def new_database(postgres_url: str) -> Iterator[str]:
         connection.execute(f"drop database {name} with (force)".encode())
 
 
-@pytest.fixture
-def empty_database_url(postgres_url: str) -> Iterator[str]:
-    with new_database(postgres_url) as url:
-        yield url
-
-
 @pytest.fixture(scope="module")
-def service(postgres_url: str) -> Iterator[Service]:
-    with new_database(postgres_url) as url, running_service(url) as service:
+def service(shop_url: str) -> Iterator[Service]:
+    with running_service(shop_url) as service:
         with service.database as connection:
             connection.execute(
                 "insert into products (sku, name, price, stock)"
@@ -345,10 +340,10 @@ async def test_a_checkout_keeps_the_stock_of_its_products_locked(
 
 
 async def test_sigterm_lets_a_checkout_finish_and_leaves_no_connection(
-    empty_database_url: str,
+    database_url: str,
 ) -> None:
     statuses: list[int] = []
-    with running_service(empty_database_url) as service, httpx.Client(base_url=service.url) as api:
+    with running_service(database_url) as service, httpx.Client(base_url=service.url) as api:
         path = f"/carts/{make_cart(api, (make_product(service, stock=1), 1))}/checkout"
         async with trio.open_nursery() as nursery:
             with stock_kept_from_being_taken(service):
@@ -362,10 +357,10 @@ async def test_sigterm_lets_a_checkout_finish_and_leaves_no_connection(
 
 
 async def test_sigterm_ends_a_service_whose_checkout_never_finishes(
-    empty_database_url: str,
+    database_url: str,
 ) -> None:
     statuses: list[int] = []
-    with running_service(empty_database_url) as service, httpx.Client(base_url=service.url) as api:
+    with running_service(database_url) as service, httpx.Client(base_url=service.url) as api:
         path = f"/carts/{make_cart(api, (make_product(service, stock=1), 1))}/checkout"
         with stock_kept_from_being_taken(service):
             async with trio.open_nursery() as nursery:
@@ -377,9 +372,9 @@ async def test_sigterm_ends_a_service_whose_checkout_never_finishes(
 
 
 def test_services_that_start_at_once_on_an_empty_database_both_become_ready(
-    empty_database_url: str,
+    database_url: str,
 ) -> None:
-    with running_service(empty_database_url), running_service(empty_database_url):
+    with running_service(database_url), running_service(database_url):
         pass
 
 

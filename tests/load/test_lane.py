@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import trio
-from http_server import Answer, Exchange, Server, response, serve
 
+from http_server import Answer, Exchange, Server, response, serve
 from stressrun.data.expressions import parse, parse_json
 from stressrun.data.jsonpath import parse_path
 from stressrun.http.connection import Address
@@ -174,7 +174,10 @@ async def test_an_answer_is_judged_by_what_is_expected(
     ("content", "error"),
     [
         (b"nonsense\r\n\r\n", "malformed response"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "malformed"),
+        (
+            2 * b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "malformed",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "closed early"),
         (None, "closed"),
     ],
@@ -323,7 +326,10 @@ async def test_a_large_request_and_a_large_answer_pass_in_pieces() -> None:
 
 async def test_two_endpoints_are_served_in_the_order_of_the_table() -> None:
     recorder, server = await against(
-        ok, endpoint(request(path="/a"), name="a"), endpoint(request(path="/b"), name="b"), load=RATE
+        ok,
+        endpoint(request(path="/a"), name="a"),
+        endpoint(request(path="/b"), name="b"),
+        load=RATE,
     )
     assert {name: row.succeeded for (_, name), row in recorder.rows.items()} == {"a": 10, "b": 10}
     assert [e.path for e in server.exchanges[:4]] == ["/a", "/b", "/a", "/b"]

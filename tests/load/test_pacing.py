@@ -58,7 +58,14 @@ def test_segments_share_exactly(count: int, of: int) -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "elapsed", "target"),
-    [(20, 20, 3, 20), (1, 20, 0, 1), (1, 20, 10, 20), (0, 10, 5, 5), (10, 0, 9.99, 0), (1, 3, 99, 3)],
+    [
+        (20, 20, 3, 20),
+        (1, 20, 0, 1),
+        (1, 20, 10, 20),
+        (0, 10, 5, 5),
+        (10, 0, 9.99, 0),
+        (1, 3, 99, 3),
+    ],
 )
 def test_the_population_follows_its_line(
     start: float, end: float, elapsed: float, target: int

@@ -55,7 +55,13 @@ def test_the_wire_form_carries_everything_and_empties_the_sender(values: list[in
 
 @pytest.mark.parametrize(
     ("count", "q", "known"),
-    [(99, 0.99, False), (100, 0.99, True), (19, 0.95, False), (20, 0.95, True), (999, 0.999, False)],
+    [
+        (99, 0.99, False),
+        (100, 0.99, True),
+        (19, 0.95, False),
+        (20, 0.95, True),
+        (999, 0.999, False),
+    ],
 )
 def test_a_percentile_needs_enough_values(count: int, q: float, known: bool) -> None:
     assert (histogram_of([1] * count).quantile(q) is not None) is known

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from stressrun.data.generators import parse_generator
 from stressrun.postgres.connection import Connection
 from stressrun.scenario.model import Column, Index, Seed, Table, WriteMix
+
+Connecting = Callable[[], Awaitable[Connection]]
 
 
 def table(

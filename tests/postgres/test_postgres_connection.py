@@ -39,11 +39,14 @@ async def test_a_session_bears_the_run_and_limits_what_it_holds_up(connection: C
         assert await ask(connection, f"show {name}") == value
 
 
-async def test_a_name_is_resolved_by_the_loop_and_not_by_libpq(database_url: str) -> None:
+async def test_a_name_is_resolved_by_the_loop_and_its_addresses_tried_in_turn(
+    database_url: str,
+) -> None:
     class Resolver(trio.abc.HostnameResolver):
         async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002
             assert host == b"db.test"
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+            found = ("127.0.0.2", "127.0.0.1")
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in found]
 
         async def getnameinfo(self, sockaddr, flags):
             raise NotImplementedError

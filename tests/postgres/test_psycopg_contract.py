@@ -64,8 +64,8 @@ async def test_a_generator_that_was_left_waiting_goes_on_where_it_was(
     connection.pgconn.send_query(b"select 7 from pg_sleep(0.05)")
     generator = execute(connection.pgconn)
     assert next(generator) == Wait.R
-    assert next(generator) == Wait.R
-    (result,) = await connection.wait(generator)
+    assert generator.send(Ready.NONE) == Wait.R
+    (result,) = await connection._drive(generator, resumed=True)
     assert result.get_value(0, 0) == b"7"
 
 

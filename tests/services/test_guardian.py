@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import eventually, marked
+from surroundings import eventually, marked
 
 from stressrun.services.guardian import Guardian
 from stressrun.services.process import MARK

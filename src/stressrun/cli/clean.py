@@ -19,7 +19,8 @@ _STATE = Path(".stressrun")
 @click.command()
 @click.argument("run_id", required=False)
 @click.option("--all", "every", is_flag=True, help="Clean up after every run that has ended.")
-def clean(run_id: str | None, every: bool) -> None:
+@click.option("--forget", is_flag=True, help="Strike out what cannot be undone: you have done it.")
+def clean(run_id: str | None, every: bool, forget: bool) -> None:
     """Remove what the run RUN_ID left behind; without one, list what there is."""
     with open_ledger(_STATE) as ledger:
         known = teardown.runs(ledger.outstanding())
@@ -34,10 +35,12 @@ def clean(run_id: str | None, every: bool) -> None:
         left: list[str] = []
         for run in [run_id] if run_id is not None else known:
             left += trio.run(_clean, run, ledger)
-    if left:
+            if forget:
+                ledger.forget(run)
+    if left and not forget:
         raise ResidueError(
             "could not remove:\n" + "\n".join(f"  {line}" for line in left),
-            hint="mend the cause and call `stressrun clean` again",
+            hint="mend the cause and clean again, or remove it by hand and add --forget",
         )
 
 
@@ -54,13 +57,13 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
     """Undo a run's entries; what could not be undone."""
     directory = _STATE / run_id
     directory.mkdir(exist_ok=True)
-    teardown.lock_run(directory)
-    hosts = teardown.allowed_hosts(ledger.outstanding(run_id))
-    failures = await teardown.undo_data(ledger, Guard(hosts), run_id, click.echo)
-    for entry in ledger.outstanding(run_id):
-        if entry.kind in ("process", "directory"):
-            await running.undo(entry)
-            ledger.settle(entry.id)
+    with teardown.locked(directory):
+        guard = Guard(teardown.allowed_hosts(ledger.outstanding(run_id)))
+        failures = await teardown.undo_data(ledger, guard, run_id, click.echo)
+        for entry in ledger.outstanding(run_id):
+            if entry.kind in teardown.SERVICE_KINDS:
+                await running.undo(entry)
+                ledger.settle(entry.id)
     if not failures:
         click.echo(f"{run_id}: nothing is left behind")
     return failures

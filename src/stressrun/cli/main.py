@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from stressrun import __version__
+from stressrun.cli import signals
 from stressrun.errors import ExitCode, ScenarioError, StressrunError
 
 # Each command is imported when it is called, so that `--version` and `validate` are quick.
@@ -65,14 +64,9 @@ def stressrun() -> None:
 
 def main() -> None:
     """Run the command line and exit with the code of DESIGN's table."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit_by_signal)
+    signals.install()
     try:
         code = stressrun.main(standalone_mode=False)
-    except KeyboardInterrupt:
-        code = ExitCode.SIGINT
-    except click.Abort:
-        code = ExitCode.SIGINT
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
@@ -80,8 +74,8 @@ def main() -> None:
         code = tell(error)
     except BrokenPipeError:
         code = ExitCode.PASSED
-    except Exception:
-        code = _tell_defect()
+    except Exception as error:
+        code = _tell_defect(error)
     _close_output()
     sys.exit(int(code or 0))
 
@@ -94,11 +88,7 @@ def tell(error: StressrunError) -> ExitCode:
     return error.exit_code
 
 
-def _exit_by_signal(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
-def _tell_defect() -> ExitCode:
+def _tell_defect(error: BaseException) -> ExitCode:
     path = Path(".stressrun") / "defect.log"
     text = traceback.format_exc()
     try:
@@ -108,8 +98,9 @@ def _tell_defect() -> ExitCode:
     except OSError:
         click.echo(text, err=True)
         where = "above"
-    last = text.strip().splitlines()[-1]
-    click.echo(f"error: a defect of stressrun: {last}", err=True)
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    click.echo(f"error: a defect of stressrun: {type(error).__name__}: {error}", err=True)
     click.echo(f"remedy: please report it with the traceback ({where})", err=True)
     return ExitCode.DEFECT
 

@@ -160,20 +160,20 @@ def _write(mix: WriteMix) -> str:
 def _stages(scenario: Scenario) -> str:
     from tabulate import tabulate
 
-    rows = [
-        (
-            stage.name,
-            _duration(stage.duration),
-            _load(stage.endpoints, "VUs"),
-            _planned(stage.endpoints, stage),
-            _load(stage.writes, "workers"),
-            _planned(stage.writes, stage),
-            "no" if stage.warmup else "yes",
-        )
-        for stage in scenario.stages
-    ]
-    headers = ("name", "duration", "endpoints", "iterations", "each write mix", "operations")
-    return tabulate(rows, headers=(*headers, "judged"), disable_numparse=True)
+    columns = {
+        "stage": [stage.name for stage in scenario.stages],
+        "duration": [_duration(stage.duration) for stage in scenario.stages],
+    }
+    if scenario.endpoints:
+        loads = [stage.endpoints for stage in scenario.stages]
+        columns["endpoints"] = [_load(load, "VUs") for load in loads]
+        columns["iterations"] = list(map(_planned, loads, scenario.stages))
+    if scenario.writes:
+        loads = [stage.writes for stage in scenario.stages]
+        columns["each write mix"] = [_load(load, "workers") for load in loads]
+        columns["operations"] = list(map(_planned, loads, scenario.stages))
+    columns["judged"] = ["no" if stage.warmup else "yes" for stage in scenario.stages]
+    return tabulate(columns, headers="keys", disable_numparse=True)
 
 
 def _load(load: Load | None, unit: str) -> str:

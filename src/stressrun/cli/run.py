@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import trio
 
+from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
 from stressrun.errors import ExitCode, ReportError
 from stressrun.report.console import Console
@@ -69,3 +70,4 @@ class _Report:
             self._console.report_written(write_report(event, self._directory))
         except ReportError as error:
             self.error = error
+        signals.run_is_over()

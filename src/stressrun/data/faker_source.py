@@ -56,7 +56,9 @@ def faker_type(provider: str, locale: str) -> str:
     if len(types) != 1 or not types <= _SQL_TYPES.keys():
         found = " or ".join(sorted(one.__name__ for one in types))
         raise GeneratorError(
-            f"faker provider {provider!r} gives {found}, not one kind of single value", "faker"
+            f"faker provider {provider!r} gives {found}, not one kind of single value",
+            "faker",
+            "choose one such as name, email or catch_phrase",
         )
     return _SQL_TYPES[types.pop()]
 
@@ -101,6 +103,7 @@ def _types(provider: str, locale: str) -> set[type]:
     try:
         return {type(draw(random)) for _ in range(_TRIALS)}
     except Exception as error:
+        cause = str(error) or type(error).__name__
         raise GeneratorError(
-            f"faker provider {provider!r} cannot be used here: {error}", "faker"
+            f"faker provider {provider!r} gives nothing: {cause}", "faker", "choose another one"
         ) from error

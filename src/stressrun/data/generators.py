@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TypeGuard
@@ -53,7 +53,7 @@ def parse_generator(spec: Mapping[str, object]) -> Generator:
             raise GeneratorError(
                 f"unknown {'option' if kinds else 'generator'} {key!r}",
                 key,
-                did_you_mean(key, known) or _one_of(known),
+                did_you_mean(key, known) or _one_of(known) or f"{kinds[0]} has no options",
             )
     if not kinds:
         raise GeneratorError("a generator is missing", hint=_one_of(_KINDS))
@@ -238,7 +238,7 @@ def _instant(value: object, at: time) -> datetime:
         ) from None
 
 
-def _one_of(names: Mapping[str, object] | tuple[str, ...]) -> str:
+def _one_of(names: Collection[str]) -> str:
     return f"one of {', '.join(names)}" if names else ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from stressrun.data.errors import ExpressionError
 
@@ -25,12 +24,9 @@ class JsonPath:
 
     def find(self, document: object) -> object:
         """The value at this path. Raises LookupError where the document has none."""
-        value: Any = document
         for step in self.steps:
-            if not isinstance(value, list if isinstance(step, int) else dict):
-                raise LookupError(f"{self.source}: no {step!r} in {type(value).__name__}")
-            value = value[step]
-        return value
+            document = _step_into(document, step)
+        return document
 
 
 def parse_path(source: str) -> JsonPath:
@@ -52,3 +48,12 @@ def parse_path(source: str) -> JsonPath:
         steps.append(int(text) if match.lastgroup == "position" else text)
         offset = match.end()
     return JsonPath(source, tuple(steps))
+
+
+def _step_into(value: object, step: str | int) -> object:
+    if isinstance(step, str) and isinstance(value, dict):
+        return value[step]
+    # Python would find positions in a text, too.
+    if isinstance(step, int) and isinstance(value, list):
+        return value[step]
+    raise LookupError(f"no {step!r} in a value of type {type(value).__name__}")

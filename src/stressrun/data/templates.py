@@ -76,7 +76,7 @@ _OPENING = re.compile(r"\$?\$\{")
 _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _WORD = re.compile(r"""[^\s,()'"{}]+""")
 _WHOLE = re.compile(r"-?\d+(?:_\d+)*", re.ASCII)
 _DECIMAL = re.compile(r"-?\d+(?:_\d+)*\.\d+", re.ASCII)
@@ -122,7 +122,7 @@ class _Expression:
         self._space()
         if quoted := _QUOTED.match(self._source, self._position):
             self._position = quoted.end()
-            return quoted[1] if quoted[2] is None else quoted[2]
+            return quoted[0][1:-1]
         word = _WORD.match(self._source, self._position)
         if word is None:
             raise self._error_at_position("a number, a word or a quoted text")
@@ -136,9 +136,10 @@ class _Expression:
 
     def _skip(self, mark: str) -> bool:
         self._space()
-        found = self._source.startswith(mark, self._position)
-        self._position += len(mark) * found
-        return found
+        if not self._source.startswith(mark, self._position):
+            return False
+        self._position += len(mark)
+        return True
 
     def _error_at_position(self, expected: str) -> ExpressionError:
         if self._position == len(self._source):
@@ -206,7 +207,7 @@ def _integer(arguments: list[Scalar]) -> Generator:
 def _decimal(arguments: list[Scalar]) -> Generator:
     """As many places as the bounds are written with, and at least two."""
     written = [-int(one.as_tuple().exponent) for one in arguments if isinstance(one, Decimal)]
-    return parse_generator({"decimal": arguments, "places": max(2, *written)})
+    return parse_generator({"decimal": arguments, "places": max([2, *written])})
 
 
 def _choice(arguments: list[Scalar]) -> Generator:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 from stressrun import __version__
@@ -12,6 +14,7 @@ from stressrun.scenario.model import Request
 Render = Callable[[int, Mapping[str, object]], bytes]
 
 _BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+_JSON = b"Content-Type: application/json\r\n"
 _PATH_SAFE = "/?&=%:@!$'()*+,;~-._[]"
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
@@ -34,12 +37,15 @@ def compile_request(
 
     def render(index: int, variables: Mapping[str, object]) -> bytes:
         content = body(index, variables)
-        return b"%b%b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-            start,
-            path(index, variables),
-            headers(index, variables),
-            len(content),
-            content,
+        return (
+            b"%b%b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (
+                start,
+                path(index, variables),
+                headers(index, variables),
+                len(content),
+                content,
+            )
         )
 
     return render
@@ -58,17 +64,16 @@ def _without_body(start: bytes, path: Render, headers: Render, end: bytes) -> Re
 
 
 def _compile_path(request: Request, seed: int, site: str) -> Render:
-    text = compile_text(request.path, seed, f"{site}.path")
-    if request.path.constant:
-        return _always(_encode_path(text(0, {})))
-    return lambda index, variables: _encode_path(text(index, variables))
-
-
-def _encode_path(path: str) -> bytes:
-    # Nearly every path is clean; quoting one costs as much as the rest of the request.
-    if path.isascii() and path.isprintable() and " " not in path:
-        return path.encode("ascii")
-    return quote(path, safe=_PATH_SAFE).encode("ascii")
+    parts = tuple(
+        quote(part, safe=_PATH_SAFE) if isinstance(part, str) else part
+        for part in request.path.parts
+    )
+    path = replace(request.path, parts=parts)
+    # A value is one segment or one argument, whatever is in it.
+    text = compile_text(path, seed, f"{site}.path", escape=partial(quote, safe=""))
+    if path.constant:
+        return _always(text(0, {}).encode())
+    return lambda index, variables: text(index, variables).encode()
 
 
 def _compile_headers(request: Request, authority: str, seed: int, site: str) -> Render:
@@ -87,8 +92,8 @@ def _compile_headers(request: Request, authority: str, seed: int, site: str) -> 
     ]
     if all(value.constant for _, value in request.headers):
         return _always(constant + b"".join(_header(name, text(0, {})) for name, text in texts))
-    return lambda index, variables: constant + b"".join(
-        [_header(name, text(index, variables)) for name, text in texts]
+    return lambda index, variables: (
+        constant + b"".join([_header(name, text(index, variables)) for name, text in texts])
     )
 
 

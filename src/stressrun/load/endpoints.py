@@ -32,6 +32,7 @@ class EndpointRunner:
         self._recorder = recorder
         self._lane: Lane | None = None
         self._executor: Executor | None = None
+        self._stopped = False
 
     @property
     def most_running(self) -> int:
@@ -68,6 +69,8 @@ class EndpointRunner:
         load = stage.endpoints
         weights = [endpoint.weight for endpoint in self._scenario.endpoints]
         most = load.max_vus if isinstance(load, Arrivals) else max(load.count.start, load.count.end)
+        if self._stopped:
+            return
         self._executor = executor(load, stage.duration, self._segment, start)
         await self._lane.run(
             Assignment(
@@ -80,9 +83,11 @@ class EndpointRunner:
         )
 
     def stop(self) -> None:
-        """End the stage's arrivals now; what runs may go on within its grace."""
-        if self._executor is not None:
+        """Start no more iterations; what runs may go on within its stage's grace."""
+        self._stopped = True
+        if self._executor is not None and self._lane is not None:
             self._executor.end = min(self._executor.end, time.monotonic_ns())
+            self._lane.wake()
 
     async def close(self) -> None:
         """Close all connections."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import trio
-
-from dataclasses import dataclass
 
 from stressrun.http.connection import Address, Connection, ConnectionFailed
 from stressrun.load.executors import Executor
@@ -123,6 +122,10 @@ class Lane:
                 row.planned += 1
                 row.dropped += 1
 
+    def wake(self) -> None:
+        """Look at once at an executor whose end was moved."""
+        self._poller.wake()
+
     def close(self) -> None:
         """Close all connections."""
         for user in [*self._idle, *self._busy]:
@@ -184,9 +187,7 @@ class Lane:
 
     # What a virtual user wants next.
 
-    def _resume(
-        self, user: VirtualUser, answer: Response | Failure | None, due: int
-    ) -> None:
+    def _resume(self, user: VirtualUser, answer: Response | Failure | None, due: int) -> None:
         """Tell a user's iteration what happened; its next wish is due at `due`."""
         assert user.iteration is not None
         while True:

@@ -18,6 +18,7 @@ READ = select.EPOLLIN | select.EPOLLRDHUP
 WRITE = select.EPOLLOUT
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
+_PAST = 1  # zero would disarm the timer
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,7 +36,7 @@ class Timer:
         if instant == self._armed:
             return
         self._armed = instant
-        seconds, nanoseconds = divmod(max(1, instant), 1_000_000_000)
+        seconds, nanoseconds = divmod(max(_PAST, instant), 1_000_000_000)
         setting = struct.pack("qqqq", 0, 0, seconds, nanoseconds)
         _libc.timerfd_settime(self.descriptor, _ABSOLUTE, setting, None)
 
@@ -46,6 +47,10 @@ class Timer:
         except BlockingIOError:
             return
         self._armed = 0
+
+    def wake(self) -> None:
+        """End the current sleep."""
+        self.arm(_PAST)
 
     async def wait_until(self, instant: int) -> None:
         """Sleep until an instant in nanoseconds."""
@@ -82,6 +87,10 @@ class Poller:
         if until is not None:
             self._timer.arm(until)
         await trio.lowlevel.wait_readable(self._epoll.fileno())
+
+    def wake(self) -> None:
+        """End the current wait."""
+        self._timer.wake()
 
     def close(self) -> None:
         self._timer.close()

@@ -7,11 +7,12 @@ Times are nanoseconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from stressrun.data.jsonpath import JsonPath
+from stressrun.data.pools import draw_pool
 from stressrun.http.request import IDEMPOTENT, Render, compile_request
 from stressrun.metrics.recorder import Recorder, Row
 from stressrun.scenario.model import Endpoint, Expect, Request, Think
@@ -64,7 +65,16 @@ Iteration = Generator[Wish, Response | Failure | None, None]
 class RequestProgram:
     """A request compiled for one worker, and the row that it is counted in."""
 
-    __slots__ = ("_captures", "_expect", "_within", "expects_body", "idempotent", "keep_body", "render", "row")
+    __slots__ = (
+        "_captures",
+        "_expect",
+        "_within",
+        "expects_body",
+        "idempotent",
+        "keep_body",
+        "render",
+        "row",
+    )
 
     def __init__(self, request: Request, render: Render, row: Row) -> None:
         self.render = render
@@ -111,16 +121,16 @@ def _capture(
 class PauseProgram:
     """A think time, drawn before load."""
 
-    __slots__ = ("_lengths",)
+    __slots__ = ("_length",)
 
     def __init__(self, think: Think, seed: int, site: str) -> None:
-        random = Random(f"{seed}/{site}")
-        self._lengths = [
-            round(random.uniform(think.shortest, think.longest) * 1e9) for _ in range(1021)
-        ]
+        def draw(random: Random) -> int:
+            return round(random.uniform(think.shortest, think.longest) * 1e9)
+
+        self._length = draw_pool(draw, seed, site)
 
     def pause(self, index: int) -> Pause:
-        return Pause(self._lengths[index % 1021])
+        return Pause(self._length(index))
 
 
 @dataclass(frozen=True, slots=True)

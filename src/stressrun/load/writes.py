@@ -47,6 +47,8 @@ class MixRunner:
         self._reconnect = reconnect
         self._connections: list[Connection | None] = []
         self._executor: Executor | None = None
+        self._timer = Timer()
+        self._stopped = False
         self._parked = trio.lowlevel.ParkingLot()
         self._running = 0
         self._free_since = 0
@@ -60,44 +62,46 @@ class MixRunner:
 
     async def run(self, load: Load, duration: float, start: int) -> None:
         """Run a stage that begins at an instant in nanoseconds until its operations have ended."""
+        if self._stopped:
+            return
         work = self._executor = executor(load, duration, Segment(0, 1), start)
         self._first_index = self._next_index
-        timer = Timer()
         try:
             async with trio.open_nursery() as nursery:
                 for place in range(_connections(load)):
                     nursery.start_soon(self._work, place, work)
-                await self._dispatch(work, timer)
+                await self._dispatch(work)
         finally:
-            timer.close()
             for number in work.drop(min(time.monotonic_ns(), work.end)):
                 row = self._row(self._program.choose(self._first_index + number))
                 row.planned += 1
                 row.dropped += 1
 
     def stop(self) -> None:
-        """Start no more operations in this stage."""
+        """Start no more operations; what runs may go on within its stage's grace."""
+        self._stopped = True
         if self._executor is not None:
             self._executor.end = min(self._executor.end, time.monotonic_ns())
-            self._parked.unpark_all()
+            self._timer.wake()
 
     async def close(self) -> None:
+        self._timer.close()
         for connection in self._connections:
             if connection is not None:
                 await connection.close()
 
-    async def _dispatch(self, work: Executor, timer: Timer) -> None:
+    async def _dispatch(self, work: Executor) -> None:
         """Unpark a connection's task whenever an operation becomes due, and all at the end."""
         while (now := time.monotonic_ns()) < work.end:
             wake = work.wake(now)
             if wake is None or wake > now:
-                await timer.wait_until(min(wake or work.end, work.end))
+                await self._timer.wait_until(min(wake or work.end, work.end))
             elif self._parked:
                 self._parked.unpark()
                 await trio.lowlevel.checkpoint()
             else:
                 # All are busy: each takes what is due when it is free, without being told.
-                await timer.wait_until(min(now + _BUSY_PAUSE, work.end))
+                await self._timer.wait_until(min(now + _BUSY_PAUSE, work.end))
         self._parked.unpark_all()
 
     async def _work(self, place: int, work: Executor) -> None:

@@ -19,7 +19,6 @@ from psycopg import capabilities, pq
 from psycopg.abc import Params, PQGen, Query
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import Row, TupleRow
-from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
 from stressrun.errors import SetupError
@@ -85,6 +84,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     """
 
     copying = False
+    """Whether a COPY block is open, whose exit ends what a cancellation in it leaves active."""
 
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         super().__init__(pgconn)
@@ -93,9 +93,6 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         # psycopg's cache of prepared statements can name some that a cancellation kept from
         # being, and it tidies up in the statement's own time: `statement` takes its place.
         self.prepare_threshold = None
-        # psycopg chooses an integer's type by its size, so that rows of mixed sizes would
-        # prepare a statement anew for every mixture.
-        self.adapters.register_dumper(int, Int8Dumper)
         self._statements: dict[bytes, Statement] = {}
         self._busy_since = 0.0
 
@@ -112,7 +109,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """The prepared statement of a query with `$1` parameters, kept for the next time."""
         found = self._statements.get(query)
         if found is None:
-            found = self._statements[query] = Statement(self, query, len(self._statements))
+            name = b"stressrun_%d" % len(self._statements)
+            found = self._statements[query] = Statement(self, query, name)
         return found
 
     async def wait(
@@ -132,10 +130,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
                 await self._end_statement(gen)
             raise
 
-    async def _drive(self, generator: PQGen[Result]) -> Result:
+    async def _drive(self, generator: PQGen[Result], *, resumed: bool = False) -> Result:
         descriptor = self.pgconn.socket
         try:
-            wanted = next(generator)
+            wanted = generator.send(Ready.NONE) if resumed else next(generator)
         except StopIteration as finished:
             await self._give_turn_when_due()
             result: Result = finished.value
@@ -189,7 +187,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         while True:
             await self._request_cancel()
             with trio.move_on_after(repeat):
-                await self._drive(generator)
+                await self._drive(generator, resumed=True)
                 return
             # A request that came before the statement had begun is lost: ask again.
             repeat *= 2
@@ -285,7 +283,9 @@ async def connect(url: str, *, guard: Guard, run_id: str, timeout: float = 10) -
 
 async def _open(conninfo: str, run_id: str) -> Connection:
     name = f"stressrun/{run_id}"
-    connection = await Connection.connect(conninfo, autocommit=True, application_name=name)
+    connection = await Connection.connect(
+        conninfo, autocommit=True, application_name=name, client_encoding="utf8"
+    )
     checks_its_client = connection.info.server_version >= 140000
     try:
         await connection.execute(_SETTINGS + (_CLIENT_CHECK if checks_its_client else ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from random import Random
 from typing import Protocol
 
@@ -19,23 +18,24 @@ from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.ownership import Claim
 from stressrun.postgres.statement import Done
 from stressrun.postgres.tables import identifier, reason
+from stressrun.postgres.values import compile_columns, parameter
 from stressrun.scenario.model import WriteMix
 
 _MOST_KEYS = 100_000
 _MOST_PARAMETERS = 65_535
 
-# Updates take their values from numbers that no inserted row has.
-_UPDATES = 2**62
+# Updates take their values from numbers beyond those of any inserted row.
+_UPDATES = 2**40
 
-Value = Callable[[int], object]
+Value = Callable[[int], bytes | None]
 
 _SEEDED_KEYS = """
-select key from (
+select key::text from (
   select {key} as key, row_number() over (order by {key}) - 1 as number, count(*) over () as total
   from {table} where {mine}
 ) as numbered
 where number % ((total + {most} - 1) / {most}) = 0
-order by key
+order by number
 """
 
 
@@ -77,7 +77,7 @@ async def prepare(
     and the index alone.
     """
     supply = KeySupply(claim) if mix.insert and claim.sequence is not None else None
-    keys: Sequence[object] = ()
+    keys: Sequence[bytes] = ()
     try:
         if supply is not None:
             await supply.reserve(connection)
@@ -88,7 +88,7 @@ async def prepare(
             f"the writes {mix.name} could not be prepared: {reason(error)}",
             hint=f"let the database's user read {mix.seed.table.name} and use its sequence",
         ) from error
-    values = await _compile(mix, random_seed)
+    values = await compile_columns(mix.seed.table, random_seed, parameter)
     operations: list[tuple[Operation, float]] = []
     if mix.insert:
         operations.append((Insert(mix, values, supply), mix.insert))
@@ -133,7 +133,7 @@ class Insert:
                 sql.SQL("overriding system value " if key else ""),
                 sql.SQL(", ").join(
                     sql.SQL("({})").format(
-                        sql.SQL(", ").join(map(_parameter, numbers[start : start + len(names)]))
+                        sql.SQL(", ").join(map(_placeholder, numbers[start : start + len(names)]))
                     )
                     for start in range(0, len(numbers), len(names))
                 ),
@@ -148,11 +148,19 @@ class Insert:
             parameters = [value(row) for row in rows for value in self._values]
         else:
             parameters = []
-            keys = await self._supply.take(connection, self._batch)
+            keys = await self._keys(connection, self._supply)
             for key, row in zip(keys, rows, strict=True):
-                parameters.append(key)
+                parameters.append(b"%d" % key)
                 parameters += [value(row) for value in self._values]
         return await connection.statement(self._text).run(parameters)
+
+    async def _keys(self, connection: Connection, supply: KeySupply) -> list[int]:
+        try:
+            return await supply.take(connection, self._batch)
+        except trio.Cancelled:
+            # What may have been applied is the reservation; the insert was never sent.
+            connection.cancelled_outcome = "not_applied"
+            raise
 
 
 class Update:
@@ -160,12 +168,12 @@ class Update:
 
     name = "update"
 
-    def __init__(self, mix: WriteMix, values: Mapping[str, Value], keys: Sequence[object]) -> None:
+    def __init__(self, mix: WriteMix, values: Mapping[str, Value], keys: Sequence[bytes]) -> None:
         table = mix.seed.table
         self._keys = keys
         self._values = tuple(values[name] for name in mix.updated_columns)
         assignments = (
-            sql.SQL("{} = {}").format(sql.Identifier(name), _parameter(number))
+            sql.SQL("{} = {}").format(sql.Identifier(name), _placeholder(number))
             for number, name in enumerate(mix.updated_columns, 2)
         )
         self._text = (
@@ -180,7 +188,7 @@ class Update:
 
     async def run(self, connection: Connection, index: int) -> Done:
         number = _UPDATES + index
-        parameters = [self._keys[index % len(self._keys)]]
+        parameters: list[bytes | None] = [self._keys[index % len(self._keys)]]
         parameters += [value(number) for value in self._values]
         return await connection.statement(self._text).run(parameters)
 
@@ -190,7 +198,7 @@ class Select:
 
     name = "select"
 
-    def __init__(self, mix: WriteMix, keys: Sequence[object]) -> None:
+    def __init__(self, mix: WriteMix, keys: Sequence[bytes]) -> None:
         table = mix.seed.table
         self._keys = keys
         self._text = (
@@ -203,20 +211,9 @@ class Select:
         return await connection.statement(self._text).run((self._keys[index % len(self._keys)],))
 
 
-async def _compile(mix: WriteMix, random_seed: int) -> dict[str, Value]:
-    """The values of each column, from the same pools as the seeded ones."""
-    table = mix.seed.table
-    values: dict[str, Value] = {}
-    for column in table.columns:
-        site = f"{table.name}.{column.name}"
-        values[column.name] = column.generator.compile_as(random_seed, site, _sendable)
-        await trio.lowlevel.checkpoint()
-    return values
-
-
 async def _seeded_keys(
     mix: WriteMix, connection: Connection, random_seed: int, claim: Claim
-) -> Sequence[object]:
+) -> Sequence[bytes]:
     """Keys of the run's own rows, at most 100,000 evenly spread, in a shuffled order."""
     table = mix.seed.table
     query = sql.SQL(_SEEDED_KEYS).format(
@@ -225,7 +222,7 @@ async def _seeded_keys(
         mine=claim.mine(),
         most=_MOST_KEYS,
     )
-    keys = [key async for (key,) in await connection.execute(query)]
+    keys = [key.encode() async for (key,) in await connection.execute(query)]
     if not keys:
         raise SetupError(
             f"the writes {mix.name} update or select, and {table.name} holds no row of this run",
@@ -235,15 +232,8 @@ async def _seeded_keys(
     return keys
 
 
-def _parameter(number: int) -> sql.SQL:
+def _placeholder(number: int) -> sql.SQL:
     return sql.SQL(f"${number}")
-
-
-def _sendable(value: object) -> object:
-    """Whole numbers are sent as bigint; larger ones must say that they are numeric."""
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        return Decimal(value)
-    return value
 
 
 def error_kind(error: psycopg.Error) -> str:

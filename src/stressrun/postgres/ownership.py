@@ -116,7 +116,8 @@ async def claim(
     """See that a table is there, and how the run's rows in it will be known.
 
     Without a ledger the database is thrown away with the run. Creates the table where it is
-    missing. May be asked again, by any process of the run. Raises SetupError.
+    missing; one that exists keeps its indexes and gets no others. May be asked again, by any
+    process of the run. Raises SetupError.
     """
     whole = Claim(table, run_id, url, ledger)
     found = await describe(connection, table.name)
@@ -219,10 +220,7 @@ def _within(key: str, ranges: Sequence[range]) -> sql.Composable:
                 condition, key=sql.Identifier(key), first=keys.start, step=keys.step
             )
         conditions.append(condition)
-    return sql.SQL("({})").format(sql.SQL(" or ").join(conditions)) if conditions else _NONE
-
-
-_NONE = sql.SQL("false")
+    return sql.SQL(" or ").join(conditions) if conditions else sql.SQL("false")
 
 
 def _ranges(entry: Entry) -> list[range]:

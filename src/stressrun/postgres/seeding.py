@@ -6,21 +6,20 @@ block of rows is one write. That leaves the server as the slower side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import psycopg
-import trio
 from psycopg import sql
 
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
 from stressrun.postgres.tables import count_rows, identifier, reason
+from stressrun.postgres.values import compile_columns, copy_text
 from stressrun.scenario.model import Seed
 
 _BLOCK_CHARACTERS = 64 * 1024
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 Field = Callable[[int], str]
 
@@ -33,10 +32,9 @@ async def seed_table(connection: Connection, seed: Seed, *, claim: Claim, random
     """
     if not seed.rows:
         return
-    fields = await _compile(seed, random_seed)
+    fields = await compile_columns(seed.table, random_seed, copy_text)
     try:
         await _copy(connection, seed, claim, fields)
-        await connection.execute(sql.SQL("analyze {}").format(identifier(seed.table.name)))
     except psycopg.Error as error:
         place = f" ({error.diag.context})" if error.diag.context else ""
         raise SetupError(
@@ -45,33 +43,28 @@ async def seed_table(connection: Connection, seed: Seed, *, claim: Claim, random
         ) from error
 
 
-async def _compile(seed: Seed, random_seed: int) -> list[Field]:
-    fields = []
-    for column in seed.table.columns:
-        site = f"{seed.table.name}.{column.name}"
-        fields.append(column.generator.compile_as(random_seed, site, _written))
-        await trio.lowlevel.checkpoint()
-    return fields
-
-
-async def _copy(connection: Connection, seed: Seed, claim: Claim, fields: Sequence[Field]) -> None:
-    names = [column.name for column in seed.table.columns]
+async def _copy(
+    connection: Connection, seed: Seed, claim: Claim, fields: Mapping[str, Field]
+) -> None:
+    names = list(fields)
     keys: Sequence[range] = ()
     if claim.sequence is not None:
         keys = await claim.reserve(connection, seed.rows)
         names.insert(0, seed.table.key)
+    table = identifier(seed.table.name)
     query = sql.SQL("copy {} ({}) from stdin").format(
-        identifier(seed.table.name), sql.SQL(", ").join(map(sql.Identifier, names))
+        table, sql.SQL(", ").join(map(sql.Identifier, names))
     )
     async with connection.transaction():
         async with connection.cursor().copy(query) as copy:
-            for block in _blocks(fields, seed.rows, keys):
+            for block in _blocks(tuple(fields.values()), seed.rows, keys):
                 await copy.write(block)
         if keys and await count_rows(connection, seed.table.name, claim.within(keys)) != seed.rows:
             raise SetupError(
                 f"rows written into {seed.table.name} do not keep the keys that they are given",
                 hint=f"a trigger may set {seed.table.key}; name a table that does not exist yet",
             )
+        await connection.execute(sql.SQL("analyze {}").format(table))
 
 
 def _blocks(fields: Sequence[Field], rows: int, keys: Sequence[range]) -> Iterator[str]:
@@ -86,10 +79,3 @@ def _blocks(fields: Sequence[Field], rows: int, keys: Sequence[range]) -> Iterat
         yield block
         start = numbers.stop
         step = max(1, step * _BLOCK_CHARACTERS // len(block))
-
-
-def _written(value: object) -> str:
-    """A value as COPY's text."""
-    if value is None:
-        return "\\N"
-    return str(value).translate(_ESCAPES)

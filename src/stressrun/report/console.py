@@ -17,6 +17,7 @@ from stressrun.report.tables import (
 )
 from stressrun.run.events import (
     Event,
+    Kept,
     Note,
     RunFinished,
     RunStarted,
@@ -45,6 +46,8 @@ class Console:
                 self._write(f"stressrun {event.scenario.name} · {event.file} · run {event.run_id}")
             case Note():
                 self._write(f"  {event.text}")
+            case Kept():
+                self._kept(event)
             case StageStarted():
                 self._write(f"\nstage {stage_title(event.stage)}")
             case Tick():
@@ -57,6 +60,13 @@ class Console:
     def report_written(self, path: Path) -> None:
         """Say where the report is."""
         self._write(f"report: {path}")
+
+    def _kept(self, event: Kept) -> None:
+        self._write("\nkept as it is (--keep):")
+        for name, url in event.urls.items():
+            # Unmasked: whoever keeps a service wants to look into it.
+            self._write_raw(f"  {name}: {url}")
+        self._write(f"when you have looked: stressrun clean {event.run_id}")
 
     def _stage_finished(self, event: StageFinished) -> None:
         assert self._scenario is not None
@@ -85,10 +95,13 @@ class Console:
             self._write(f"remedy: {event.remedy}")
 
     def _write(self, text: str) -> None:
+        self._write_raw(self._mask.text(text))
+
+    def _write_raw(self, text: str) -> None:
         if self._gone:
             return
         try:
-            self._stream.write(self._mask.text(text) + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
         except OSError:
             self._gone = True

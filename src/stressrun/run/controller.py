@@ -9,23 +9,23 @@ from __future__ import annotations
 import os
 import resource
 import secrets
-import sys
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import trio
 
-from stressrun.errors import ExitCode, RefusedError, StressrunError
+from stressrun.errors import ExitCode, StressrunError
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
 from stressrun.run import teardown
-from stressrun.run.crew import Crew, WorkerLost
+from stressrun.run.crew import Crew
 from stressrun.run.events import (
     Event,
+    Kept,
     Listener,
     Note,
     RunFinished,
@@ -34,7 +34,7 @@ from stressrun.run.events import (
     StageStarted,
     Tick,
 )
-from stressrun.run.preparation import prepare_database
+from stressrun.run.preparation import check_targets, prepare_database
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.scenario.load import Document, Loaded
@@ -43,6 +43,8 @@ from stressrun.services.guardian import Guardian
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
 from stressrun.verdict.thresholds import Evaluation, evaluate
+
+_REPORT_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,55 +67,46 @@ class Controller:
 
     def __init__(self, loaded: Loaded, options: Options) -> None:
         self.listeners: list[Listener] = []
-        self._loaded = loaded
-        self._options = options
         self.run_id = new_run_id()
         self.directory = options.state / self.run_id
+        self._loaded = loaded
+        self._options = options
         self._started_at = datetime.now(UTC)
         self._scenario: Scenario = loaded.scenario
         self._results: list[StageResult] = []
-        self._signal: Signals | None = None
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
-        self._phase = trio.CancelScope()
-        self._crew: Crew | None = None
+        self._setting_up = trio.CancelScope()
+        self._signal: Signals | None = None
         self._stopped_at: int | None = None
-        self._stack = ExitStack()
+        self._loading: Crew | None = None
+        self._guardian: Guardian | None = None
+        self._ledger: Ledger | None = None
 
     async def run(self) -> RunFinished:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
-            with self._stack:
-                try:
-                    self._refuse_production()
-                    await self._run(self._stack.enter_context(open_ledger(self._options.state)))
-                except StressrunError as error:
-                    self._failure = self._failure or error
+            try:
+                with open_ledger(self._options.state) as self._ledger:
+                    self.directory.mkdir(parents=True)
+                    with teardown.locked(self.directory):
+                        await self._run(self._ledger)
+            except StressrunError as error:
+                self._failure = error
             finished = self._conclude()
             self._tell(finished)
             nursery.cancel_scope.cancel()
         return finished
 
-    def _refuse_production(self) -> None:
-        if self._scenario.environment == "production":
-            raise RefusedError(
-                "the guard refused the scenario: its environment is production",
-                hint="stressrun is for development, test and staging; never run it on production",
-            )
-
     async def _run(self, ledger: Ledger) -> None:
-        become_subreaper()
-        _raise_descriptor_limit()
-        self.directory.mkdir(parents=True)
-        self._lock = teardown.lock_run(self.directory)
         values = {**reserve(self._scenario.services), "run.id": self.run_id}
         document, self._scenario = self._loaded.resolve(values)
         self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
         guard = Guard(self._scenario.allow_hosts)
-        guardian = Guardian(f"{MARK}={self.run_id}/")
-        self._guardian = guardian
-        self._ledger = ledger
+        become_subreaper()
+        _raise_descriptor_limit()
+        guardian = self._guardian = Guardian(f"{MARK}={self.run_id}/")
         services = Services(
             run_id=self.run_id,
             directory=self.directory,
@@ -125,41 +118,42 @@ class Controller:
         )
         crew = Crew(self.run_id, self.directory)
         try:
-            await self._set_up_and_load(services, crew, ledger, guard, document, values)
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._tear_down(services, crew, ledger, guard)
-
-    async def _set_up_and_load(
-        self,
-        services: Services,
-        crew: Crew,
-        ledger: Ledger,
-        guard: Guard,
-        document: Document,
-        values: dict[str, str],
-    ) -> None:
-        scenario = self._scenario
-        try:
-            with self._phase:
-                await services.start(scenario.services, values)
-                disposable = teardown.is_disposable(scenario)
-                teardown.record(scenario, ledger, self.run_id)
-                await prepare_database(
-                    scenario,
-                    None if disposable else ledger,
-                    guard,
-                    run_id=self.run_id,
-                    told=self._note,
-                )
-                await crew.start(scenario, document, None if disposable else self._options.state)
+            with self._setting_up:
+                await check_targets(self._scenario, guard)
+                await services.start(self._scenario.services, values)
+                await self._fill_and_prepare(ledger, guard, crew, document)
             if self._signal is None:
-                self._crew = crew
+                self._loading = crew
                 await self._run_stages(crew, services)
         except (StressrunError, ExceptionGroup) as error:
             self._failure = _told(error)
         finally:
-            self._crew = None
+            self._loading = None
+            with trio.CancelScope(shield=True):
+                await crew.close()
+                if self._options.keep and ledger.outstanding(self.run_id):
+                    self._keep(services, values)
+                else:
+                    await self._tear_down(ledger, guard, services)
+                guardian.release()
+
+    async def _fill_and_prepare(
+        self, ledger: Ledger, guard: Guard, crew: Crew, document: Document
+    ) -> None:
+        """Fill the database and have the workers prepare; all of it in the ledger beforehand."""
+        scenario = self._scenario
+        teardown.record(scenario, ledger, self.run_id)
+        disposable = teardown.is_disposable(scenario)
+        await prepare_database(
+            scenario,
+            None if disposable else ledger,
+            guard,
+            run_id=self.run_id,
+            told=self._note,
+        )
+        await crew.start(scenario, document, None if disposable else self._options.state)
+
+    # The stages.
 
     async def _run_stages(self, crew: Crew, services: Services) -> None:
         for number, stage in enumerate(self._scenario.stages):
@@ -169,20 +163,22 @@ class Controller:
             await self._run_stage(crew, result)
             self._tell(StageFinished(result))
             for lost in services.lost():
-                raise WorkerLost(
-                    f"the service {lost.name} ended in stage {stage.name!r} ({lost.status})",
-                    hint=f"its last lines:\n{lost.tail}",
+                self._note(f"the last lines of {lost.name}:\n{lost.tail}")
+                raise TargetLost(
+                    f"service {lost.name} ended by itself in stage {stage.name} ({lost.status})",
+                    hint=f"see its log in {self.directory}",
                 )
             if self._signal is not None:
                 return
 
     async def _run_stage(self, crew: Crew, result: StageResult) -> None:
         start = crew.next_start()
-        ticker = _Ticker(result.stage, self._scenario.report_interval or 5.0, start, self._tell)
+        interval = self._scenario.report_interval or _REPORT_INTERVAL
+        ticker = _Ticker(result.stage, interval, start, self._tell)
 
-        def heard(books: Recorder, running: int) -> None:
-            result.most_vus = max(result.most_vus, running)
-            ticker.heard(books, running)
+        def heard(books: Recorder, most_vus: int) -> None:
+            result.most_vus = max(result.most_vus, most_vus)
+            ticker.heard(books)
 
         try:
             await crew.run(result, start, heard)
@@ -191,58 +187,29 @@ class Controller:
             result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
             result.interrupted = self._signal is not None
 
-    async def _tear_down(
-        self, services: Services, crew: Crew, ledger: Ledger, guard: Guard
-    ) -> None:
-        await crew.close()
-        if self._options.keep:
-            self._note("kept as it is: services, rows and tables (--keep)")
-            for line in services.release():
-                self._note(line)
-            self._note(f"when you have looked, remove it with: stressrun clean {self.run_id}")
-            self._guardian.release()
-            return
+    # The end.
+
+    async def _tear_down(self, ledger: Ledger, guard: Guard, services: Services) -> None:
         failures = await teardown.undo_data(ledger, guard, self.run_id, self._note)
         await services.stop()
         await kill_remaining_descendants()
         self._residue = failures + [
             teardown.describe(entry)
             for entry in ledger.outstanding(self.run_id)
-            if entry.kind in ("process", "directory")
+            if entry.kind in teardown.SERVICE_KINDS
         ]
-        self._guardian.release()
 
-    # Signals.
-
-    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as received:
-            task_status.started()
-            async for number in received:
-                if self._signal is not None:
-                    self._abandon(Signals(number))
-                self._signal = Signals(number)
-                self._stopped_at = time.monotonic_ns()
-                self._note(f"{self._signal.name}: stopping, then teardown; once more to end at once")
-                self._phase.cancel()
-                if self._crew is not None:
-                    await self._crew.stop()
-
-    def _abandon(self, number: Signals) -> None:
-        """End at once: the guardian ends the processes, the ledger names what else is left."""
-        code = 128 + number
-        self._guardian.avenge()
-        left = [teardown.describe(entry) for entry in self._ledger.outstanding(self.run_id)]
-        for line in left:
-            self._note(f"left behind: {line}")
-        self._note(f"verdict: interrupted (exit code {code})")
-        sys.stdout.flush()
-        os._exit(code)
-
-    # The end.
+    def _keep(self, services: Services, values: Mapping[str, str]) -> None:
+        urls = {
+            service.name: values[f"services.{service.name}.url"]
+            for service in self._scenario.services
+        }
+        self._tell(Kept(self.run_id, urls))
+        services.release()
 
     def _conclude(self) -> RunFinished:
-        complete = len(self._results) == len(self._scenario.stages) and not any(
-            result.interrupted for result in self._results
+        complete = len(self._results) == len(self._scenario.stages) and not (
+            self._failure or any(result.interrupted for result in self._results)
         )
         thresholds = evaluate(self._scenario, self._results) if complete else []
         verdict, code, cause, remedy = self._judge(thresholds)
@@ -258,24 +225,29 @@ class Controller:
             exit_code=code,
             cause=cause,
             remedy=remedy,
-            partial="" if complete else cause,
+            partial="" if complete else self._interruption(),
             residue=tuple(self._residue),
         )
 
-    def _judge(self, thresholds: list[Evaluation]) -> tuple[str, ExitCode, str, str]:
+    def _interruption(self) -> str:
+        if self._signal is not None:
+            return f"stopped by {self._signal.name}"
+        return self._failure.message if self._failure is not None else "stages are missing"
+
+    def _judge(self, thresholds: Sequence[Evaluation]) -> tuple[str, ExitCode, str, str]:
         """Verdict, exit code, cause and remedy; of several causes the gravest."""
         if self._residue:
             return (
                 "error",
                 ExitCode.RESIDUE,
-                f"teardown left {len(self._residue)} thing(s) behind",
-                f"stressrun clean {self.run_id}",
+                f"teardown could not remove everything: {self._residue[0]}",
+                f"mend the cause, then: stressrun clean {self.run_id}",
             )
         if self._signal is not None:
             return (
                 "interrupted",
                 ExitCode(128 + self._signal),
-                f"stopped by {self._signal.name}",
+                self._interruption(),
                 "run it again for a verdict",
             )
         if self._failure is not None:
@@ -288,9 +260,37 @@ class Controller:
                 "failed",
                 ExitCode.FAILED,
                 f"threshold failed: {failed[0].threshold.text}{more}",
-                "see in the stages' tables where it begins",
+                "the stages' tables show where it begins"
+                if failed[0].value is not None
+                else "it has no data, which fails: a p99 needs 100 values, a p95 needs 20",
             )
         return "passed", ExitCode.PASSED, "", ""
+
+    # Signals.
+
+    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as received:
+            task_status.started()
+            async for number in received:
+                if self._signal is not None:
+                    self._abandon(Signals(number))
+                self._signal = Signals(number)
+                self._stopped_at = time.monotonic_ns()
+                self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
+                self._setting_up.cancel()
+                if self._loading is not None:
+                    await self._loading.stop()
+
+    def _abandon(self, number: Signals) -> None:
+        """End at once: the guardian ends all processes, the ledger names what else is left."""
+        self._signal = number
+        if self._guardian is not None:
+            self._guardian.avenge()
+        if self._ledger is not None:
+            self._residue = teardown.left_behind(self._ledger, self.run_id)
+        finished = self._conclude()
+        self._tell(replace(finished, verdict="interrupted", exit_code=ExitCode(128 + number)))
+        os._exit(128 + number)
 
     def _note(self, text: str) -> None:
         self._tell(Note(text))
@@ -298,6 +298,12 @@ class Controller:
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
+
+
+class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
+    """A service that was to be measured has ended."""
+
+    exit_code = ExitCode.INVALID
 
 
 class _Ticker:
@@ -311,12 +317,12 @@ class _Ticker:
         self._books = Recorder()
         self._last = 0.0
 
-    def heard(self, books: Recorder, running: int) -> None:
+    def heard(self, books: Recorder) -> None:
         self._books.merge(books)
         elapsed = (time.monotonic_ns() - self._start) / 1e9
         if elapsed - self._last < self._interval or elapsed >= self._stage.duration:
             return
-        self._tell(Tick(self._stage, elapsed, elapsed - self._last, self._books, running))
+        self._tell(Tick(self._stage, elapsed, elapsed - self._last, self._books))
         self._books = Recorder()
         self._last = elapsed
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -53,10 +54,9 @@ class _Worker:
         return message
 
     async def tell(self, message: Message) -> None:
-        try:
+        # A worker that is gone is noticed where its answer is awaited.
+        with suppress(trio.BrokenResourceError):
             await self.channel.send(message)
-        except trio.BrokenResourceError:
-            await self.receive()
 
 
 class Crew:
@@ -66,6 +66,7 @@ class Crew:
         self._run_id = run_id
         self._directory = directory
         self._workers: list[_Worker] = []
+        self._stopped = False
 
     async def start(
         self, scenario: Scenario, document: Mapping[str, Any], ledger: Path | None
@@ -110,10 +111,13 @@ class Crew:
         async with trio.open_nursery() as nursery:
             for worker in busy:
                 await worker.tell({"do": "stage", "number": result.number, "start": start})
+                if self._stopped:
+                    await worker.tell({"do": "stop"})
                 nursery.start_soon(self._listen, worker, result, heard)
 
     async def stop(self) -> None:
-        """Have the workers end the stage now; what is in flight has the stage's grace."""
+        """Have the workers end their stage now; what is in flight has the stage's grace."""
+        self._stopped = True
         for worker in self._workers:
             await worker.tell({"do": "stop"})
 

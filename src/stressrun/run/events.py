@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,14 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Services and data stay as they are; `urls` by service, with the passwords in them."""
+
+    run_id: str
+    urls: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class StageStarted:
     stage: Stage
     number: int
@@ -43,7 +51,6 @@ class Tick:
     elapsed: float
     interval: float
     books: Recorder
-    running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +80,5 @@ class RunFinished:
     residue: tuple[str, ...] = field(default=())
 
 
-Event = RunStarted | Note | StageStarted | Tick | StageFinished | RunFinished
+Event = RunStarted | Note | Kept | StageStarted | Tick | StageFinished | RunFinished
 Listener = Callable[[Event], None]

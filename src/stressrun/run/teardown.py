@@ -6,8 +6,8 @@ A run does it at its end; `stressrun clean` does the same for runs that were kil
 from __future__ import annotations
 
 import fcntl
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +32,7 @@ from stressrun.scenario.model import (
 
 _STEP_TIMEOUT = 30.0
 _LOCK = "lock"
+SERVICE_KINDS = ("process", "directory")
 
 
 def is_disposable(scenario: Scenario) -> bool:
@@ -129,21 +130,32 @@ def describe(entry: Entry) -> str:
             return f"{other} {dict(detail)}"
 
 
-def lock_run(directory: Path) -> int:
-    """Mark a run as live for as long as its process lives.
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Mark a run as live for as long as the context, or its process, lives.
 
     Raises UsageError when another process holds the mark.
     """
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise UsageError(
-            f"the run {directory.name} is still going on",
-            hint="end it with ^C; only a run that has ended can be cleaned up",
-        ) from None
-    return descriptor
+    with (directory / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"the run {directory.name} is still going on",
+                hint="end it with ^C; only a run that has ended can be cleaned up",
+            ) from None
+        yield
+
+
+def left_behind(ledger: Ledger, run_id: str) -> list[str]:
+    """What of a run is left once the guardian has ended its services, for a run that gives up.
+
+    What the guardian has done is settled.
+    """
+    for entry in ledger.outstanding(run_id):
+        if entry.kind in SERVICE_KINDS or entry.detail.get("disposable"):
+            ledger.settle(entry.id)
+    return [describe(entry) for entry in ledger.outstanding(run_id)]
 
 
 def allowed_hosts(entries: Sequence[Entry]) -> list[str]:

@@ -86,7 +86,7 @@ class Worker:
         self._recorder = Recorder()
         self._meter = GeneratorMeter()
         self._runner: Runner | None = None
-        self._stage_scope: trio.CancelScope | None = None
+        self._stage_scope = trio.CancelScope()
         self._grace = 0.0
 
     async def serve(self) -> None:
@@ -97,7 +97,7 @@ class Worker:
                     case "prepare":
                         await self._prepare(message)
                     case "stage":
-                        self._nursery.start_soon(self._run_stage, message["number"], message["start"])
+                        self._start_stage(message["number"], message["start"])
                     case "stop":
                         self._stop()
         finally:
@@ -141,27 +141,30 @@ class Worker:
             ledger_directory=Path(message["ledger"]) if message["ledger"] else None,
         )
 
-    async def _run_stage(self, number: int, start: int) -> None:
-        assert self._runner is not None
+    def _start_stage(self, number: int, start: int) -> None:
         stage = self._scenario.stages[number]
-        self._grace = stage.graceful_stop
-        self._meter.read()
         until_end = (start - time.monotonic_ns()) / 1e9 + stage.duration
-        with trio.CancelScope(
-            deadline=trio.current_time() + until_end + stage.graceful_stop
-        ) as self._stage_scope:
+        deadline = trio.current_time() + until_end + stage.graceful_stop
+        self._stage_scope = trio.CancelScope(deadline=deadline)
+        self._grace = stage.graceful_stop
+        self._nursery.start_soon(self._run_stage, self._stage_scope, number, start)
+
+    async def _run_stage(self, scope: trio.CancelScope, number: int, start: int) -> None:
+        assert self._runner is not None
+        self._meter.read()
+        with scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell, number)
-                await self._runner.run(stage, number, start)
+                await self._runner.run(self._scenario.stages[number], number, start)
                 nursery.cancel_scope.cancel()
         await self._report(number, "finished")
 
     def _stop(self) -> None:
         """End the stage now; what is in flight has the stage's grace."""
-        if self._runner is not None and self._stage_scope is not None:
+        if self._runner is not None:
             self._runner.stop()
-            deadline = trio.current_time() + self._grace
-            self._stage_scope.deadline = min(self._stage_scope.deadline, deadline)
+        deadline = trio.current_time() + self._grace
+        self._stage_scope.deadline = min(self._stage_scope.deadline, deadline)
 
     async def _tell(self, number: int) -> None:
         due = trio.current_time()

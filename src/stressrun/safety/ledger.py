@@ -60,6 +60,11 @@ class Ledger:
         with self._connection:
             self._connection.execute("delete from entry where id = ?", (entry_id,))
 
+    def forget(self, run_id: str) -> None:
+        """Strike out all that is left of a run."""
+        with self._connection:
+            self._connection.execute("delete from entry where run_id = ?", (run_id,))
+
     def outstanding(self, run_id: str | None = None) -> list[Entry]:
         """What has not been undone, of one run or of all, the newest first."""
         rows = self._connection.execute(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
+from itertools import chain
 
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.endpoints import build_endpoint, method_and_path
@@ -134,39 +135,38 @@ def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     part = root.get("base_url")
     if part is not None:
         return base_url(part, services)
-    if "base_url" not in root:
-        for needs in _needing(root, "endpoints", "request"):
-            needs.fault(
-                "requests need a base_url",
-                "such as base_url: ${services.api.url}, or base_url: http://127.0.0.1:8000",
-                at_key=True,
-            )
+    needing = _needing(root, ("endpoints",), "request")
+    if needing is not None and "base_url" not in root:
+        needing.fault(
+            "requests need a base_url",
+            "such as base_url: ${services.api.url}, or base_url: http://127.0.0.1:8000",
+            at_key=True,
+        )
     return None
 
 
 def _database_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     if "database" in root:
         part = root.get("database")
-        if part is None:
-            return None
-        return database_url(part.get("url") or part, services)
-    needing = [part for key in ("seeding", "writes") for part in _needing(root, key, "sql")]
-    servers = [name for name, service in services.items() if is_postgres(service)]
-    if not needing:
+        return None if part is None else database_url(part.get("url") or part, services)
+    needing = _needing(root, ("seeding", "writes"), "sql")
+    if needing is None:
         return None
+    servers = [name for name, service in services.items() if is_postgres(service)]
     if len(servers) == 1:
         return f"${{services.{servers[0]}.url}}"
     hint = "such as database: postgresql://127.0.0.1/app"
     if servers:
         hint = f"say which: database: ${{services.{servers[0]}.url}}"
-    needing[0].fault("this needs a database", hint, at_key=True)
+    needing.fault("this needs a database", hint, at_key=True)
     return None
 
 
-def _needing(root: Part, section: str, teardown: str) -> list[Part]:
-    """What asks for a URL: a section that is not empty, or a step of teardown."""
-    sections = [root[section]] if section in root and root[section].value else []
-    return [*sections, *(part for part in root.items("teardown") if teardown in part)][:1]
+def _needing(root: Part, sections: Sequence[str], teardown: str) -> Part | None:
+    """The first that asks for a URL: a section that is not empty, or a step of teardown."""
+    filled = (root[section] for section in sections if section in root and root[section].value)
+    steps = (step for step in root.items("teardown") if teardown in step)
+    return next(chain(filled, steps), None)
 
 
 def _thresholds(

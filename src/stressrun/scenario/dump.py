@@ -9,13 +9,17 @@ import yaml
 from stressrun.scenario.nodes import Plain
 from stressrun.scenario.source import typed
 
+# PyYAML writes these as they are, and reads them as ends of lines.
+_LINE_END = frozenset("\x85\u2028\u2029")
+
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what this package's reader, but not PyYAML's own, would take for a number."""
+    """Quotes what this package's reader, unlike PyYAML's own, would not take for that text."""
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(typed(text), str) else '"'
+    plain = isinstance(typed(text), str) and _LINE_END.isdisjoint(text)
+    style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -16,30 +16,19 @@ from stressrun.scenario.nodes import (
     DictNode,
     Fault,
     Faults,
-    ListNode,
     Node,
-    Place,
     Plain,
     ScalarNode,
-    find,
     locate,
     plain,
-    put,
 )
 from stressrun.scenario.overlay import assigned, environment_lines, environment_names, overlaid
+from stressrun.scenario.retype import as_written, settled
 from stressrun.scenario.source import Source, read
-from stressrun.scenario.validate import schema_faults
+from stressrun.scenario.validate import MOST_FAULTS
 from stressrun.scenario.variables import collect
 
 Document = dict[str, Plain]
-
-# Where a scalar is text whatever it looks like: a process's environment, settings, headers.
-_TEXT_PLACES = (
-    ("services", None, "env", None),
-    ("services", None, "settings", None),
-    ("endpoints", None, "headers", None),
-    ("endpoints", None, "steps", None, "headers", None),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,9 @@ class Loaded:
         faults = Faults()
         scenario = build(document, faults)
         if faults.found:
-            raise _error(self._root, faults.found, (), self.secrets)
+            # Columns within a string are those of the source no more.
+            found = [replace(fault, offset=None) for fault in faults.found]
+            raise _error(self._root, found, (), self.secrets)
         return document, scenario
 
 
@@ -100,7 +91,7 @@ def check(
         mistakes = []
     except ScenarioError as error:
         loaded, mistakes = None, list(error.mistakes)
-    base_wrong = bool(mistakes)
+    told = {(mistake.message, mistake.position) for mistake in mistakes}
     for environment in environment_names(source.root):
         lines = environment_lines(source.root, environment)
         try:
@@ -109,8 +100,9 @@ def check(
             mistakes += [
                 replace(mistake, message=f"{mistake.message} (with -e {environment})")
                 for mistake in error.mistakes
-                # What the overlay did not bring has been told, or follows from what has.
-                if not base_wrong or mistake.position.line in lines
+                if (mistake.message, mistake.position) not in told
+                # What a wrong scenario's overlay did not bring follows from what has been told.
+                and (not told or mistake.position.line in lines)
             ]
     if mistakes or loaded is None:
         raise ScenarioError(mistakes)
@@ -130,11 +122,11 @@ def _loaded(
     mistakes = list(source.mistakes)
     root = _overridden(root, environment, sets, mistakes)
     interpolation = Interpolation(variables)
-    node = _as_text(interpolation.apply(root))
+    node, shape = settled(as_written(interpolation.apply(root)))
     secrets = tuple(interpolation.secrets)
     mistakes += interpolation.mistakes
-
-    node, shape = _settled(node)
+    if len(shape) > MOST_FAULTS:
+        raise _error(node, shape, mistakes, secrets)
     faults = Faults(shape)
     document = cast(Document, plain(node))
     scenario = build(document, faults)
@@ -155,7 +147,7 @@ def _error(
 
 def _masked(mistake: Mistake, secrets: Sequence[str]) -> Mistake:
     message, hint = mistake.message, mistake.hint
-    for secret in secrets:
+    for secret in (secret for secret in secrets if len(secret) > 2):
         message, hint = message.replace(secret, "***"), hint.replace(secret, "***")
     return replace(mistake, message=message, hint=hint)
 
@@ -202,42 +194,3 @@ def _overridden(
         mistakes.append(Mistake(message, overlays.position))
     entries = {key: node for key, node in root.entries.items() if key != "environments"}
     return replace(root, entries=entries)
-
-
-def _settled(root: Node) -> tuple[Node, list[Fault]]:
-    """The tree with variables' values as strings where the schema wants them so; its faults."""
-    faults = schema_faults(plain(root))
-    texts: dict[Place, ScalarNode] = {}
-    for fault in faults:
-        node = find(root, fault.place)
-        if isinstance(node, ScalarNode) and node.variables and not isinstance(node.value, str):
-            texts[fault.place] = replace(node, value=node.text)
-    if not texts:
-        return root, faults
-    as_texts = root
-    for place, node in texts.items():
-        as_texts = put(as_texts, place, node)
-    still = {fault.place for fault in schema_faults(plain(as_texts))}
-    for place, node in texts.items():
-        if place not in still:
-            root = put(root, place, node)
-    return root, [fault for fault in faults if fault.place in still or fault.place not in texts]
-
-
-def _as_text(root: Node, place: Place = ()) -> Node:
-    """The tree with the scalars at `_TEXT_PLACES` as they were written."""
-    if isinstance(root, DictNode):
-        entries = {key: _as_text(child, (*place, key)) for key, child in root.entries.items()}
-        return replace(root, entries=entries)
-    if isinstance(root, ListNode):
-        items = (_as_text(item, (*place, index)) for index, item in enumerate(root.items))
-        return replace(root, items=tuple(items))
-    if root.value is not None and any(_matches(place, form) for form in _TEXT_PLACES):
-        return replace(root, value=root.text)
-    return root
-
-
-def _matches(place: Place, form: tuple[str | None, ...]) -> bool:
-    return len(place) == len(form) and all(
-        step in (None, given) for step, given in zip(form, place, strict=True)
-    )

@@ -107,16 +107,21 @@ def find(root: Node, place: Place) -> Node | None:
     return node
 
 
-def put(root: Node, place: Place, node: Node) -> Node:
-    """A tree like `root` with another node at a place that exists."""
-    if not place:
-        return node
+def put(root: Node, place: Place, node: Node | None) -> Node:
+    """A tree like `root` with another node at a place that exists; None takes a key out."""
     step, rest = place[0], place[1:]
     if isinstance(root, DictNode) and isinstance(step, str):
-        return replace(root, entries={**root.entries, step: put(root.entries[step], rest, node)})
+        entries = dict(root.entries)
+        changed = put(entries[step], rest, node) if rest else node
+        if changed is None:
+            del entries[step]
+        else:
+            entries[step] = changed
+        return replace(root, entries=entries)
     if isinstance(root, ListNode) and isinstance(step, int):
         items = list(root.items)
-        items[step] = put(items[step], rest, node)
+        changed = put(items[step], rest, node) if rest else node
+        items[step] = items[step] if changed is None else changed
         return replace(root, items=tuple(items))
     raise KeyError(place)
 

@@ -7,6 +7,7 @@ names another kind of the same thing (`vus` over `rate`, `url` over `command`) r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from stressrun.scenario.nodes import DictNode, ListNode, Node, ScalarNode, find
 from stressrun.scenario.source import compose
 from stressrun.scenario.wording import there_are
 
+_INDEX = re.compile("[0-9]{1,6}")
 _SERVICES = frozenset({"postgres", "command", "url"})
 _LOADS = frozenset({"rate", "vus", "workers"})
 _GENERATORS = frozenset({"serial", "integer", "decimal", "faker", "hex", "text"}) | frozenset(
@@ -113,7 +115,7 @@ def _merged_list(
     for key, node in over.entries.items():
         if key in names:
             index = names.index(key)
-        elif key.isdecimal() and int(key) < len(items):
+        elif _INDEX.fullmatch(key) and int(key) < len(items):
             index = int(key)
         else:
             hint = did_you_mean(key, names) or there_are(f"items of {place[-1]}", names)

@@ -78,11 +78,6 @@ class Part:
     def flag(self) -> bool:
         return bool(self.value)
 
-    def texts(self) -> tuple[str, ...]:
-        if not isinstance(self.value, list):
-            raise TypeError(self.place)
-        return tuple(str(item) for item in self.value)
-
     def literal(self) -> str:
         """A string in which nothing is evaluated at run time; `$${` gives `${`."""
         text = self.text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from stressrun.data.references import find_references
 from stressrun.data.suggest import did_you_mean
@@ -57,27 +58,16 @@ def check_references(root: Part, services: Mapping[str, Plain]) -> None:
 def starting_order(root: Part, services: Mapping[str, Plain]) -> tuple[str, ...]:
     """The names of services, each after those it refers to; a circle is a fault."""
     uses = {name: _uses(name, service, services) for name, service in services.items()}
-    order: list[str] = []
-    path: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order:
-            return
-        path.append(name)
-        for use in uses[name]:
-            if use.target in path:
-                circle = [*path[path.index(use.target) :], use.target]
-                message = f"the services need each other in a circle: {' → '.join(circle)}"
-                hint = "each must be able to start before those that refer to it"
-                root.faults.add(Fault(use.place, message, hint, use.offset))
-            else:
-                visit(use.target)
-        path.pop()
-        order.append(name)
-
-    for name in services:
-        visit(name)
-    return tuple(order)
+    needed = {name: [use.target for use in found] for name, found in uses.items()}
+    try:
+        return tuple(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        use = next(use for use in uses[circle[0]] if use.target == circle[1])
+        message = f"the services need each other in a circle: {' → '.join(circle)}"
+        hint = "each must be able to start before those that refer to it"
+        root.faults.add(Fault(use.place, message, hint, use.offset))
+        return tuple(services)
 
 
 def _uses(name: str, service: Plain, services: Mapping[str, Plain]) -> list[_Use]:

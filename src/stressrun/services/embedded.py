@@ -76,11 +76,11 @@ class EmbeddedServer:
 
         Raises SetupError with the last lines of the log.
         """
-        self._make_directory()
-        await self._initialise(password)
         command = [str(self._installation.bin / "postgres"), "-D", str(self._data)]
         for setting, value in self._settings(port).items():
             command += ["-c", f"{setting}={value}"]
+        self._make_directory()
+        await self._initialise(password)
         # The kernel's SIGKILL would leave shared memory behind; an immediate shutdown does not.
         await self._until_ready(self._run(command, death_signal=signal.SIGQUIT))
 
@@ -126,7 +126,6 @@ class EmbeddedServer:
                 "--encoding=UTF8",
                 "--locale=C",
                 "--no-sync",
-                "--no-instructions",
             ],
             death_signal=signal.SIGKILL,
         )
@@ -146,23 +145,22 @@ class EmbeddedServer:
         deadline = time.monotonic() + _READY_WITHIN
         while not self._says_ready():
             if process.status is not None:
-                raise _failed(process, f"ended with {describe_status(process.status)}")
+                raise _failed(process, f"PostgreSQL ended with {describe_status(process.status)}")
             if time.monotonic() > deadline:
-                raise _failed(process, f"was not ready within {_READY_WITHIN:g} s")
+                raise _failed(process, f"PostgreSQL was not ready within {_READY_WITHIN:g} s")
             await trio.sleep(_POLL)
 
     def _says_ready(self) -> bool:
         try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = (self._data / "postmaster.pid").read_bytes().splitlines()
         except OSError:
             return False
-        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == b"ready"
 
 
 def _failed(process: ServiceProcess, what: str) -> SetupError:
     return SetupError(
-        f"the embedded PostgreSQL of service {process.name!r} {what}; its last lines:\n"
-        f"{process.tail()}",
+        f"service {process.name!r}: {what}; its last lines:\n{process.tail()}",
         hint=f"see its settings in the scenario, and all of its log in {process.log}",
     )
 

@@ -78,6 +78,8 @@ class Guardian:
             self._writer = -1
 
     def _tell(self, line: str) -> None:
+        if self._writer < 0:
+            return
         # Where somebody killed the guardian, the ledger still names what it watched.
         with suppress(BrokenPipeError):
             os.write(self._writer, os.fsencode(line) + b"\n")

@@ -109,10 +109,9 @@ def spawn(
 
     `death_signal` is what the process gets when the calling *thread* dies, None for nothing.
     """
-    directory = cwd or os.getcwd()
-    if not os.path.isdir(directory):
+    if cwd is not None and not os.path.isdir(cwd):
         raise SetupError(
-            f"service {name!r} could not be started: the folder {directory} does not exist",
+            f"service {name!r} could not be started: the folder {cwd} does not exist",
             hint="correct its cwd",
         )
     try:
@@ -123,7 +122,7 @@ def spawn(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**env, MARK: mark},
-                cwd=directory,
+                cwd=cwd,
                 start_new_session=True,
                 pass_fds=pass_fds,
                 user=account.uid if account else None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 import trio
 
-from stressrun.errors import SetupError
+from stressrun.errors import SetupError, StressrunError
 from stressrun.http.client import fetch
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Readiness
@@ -29,24 +31,22 @@ async def until_ready(
     """
     if ready.get is None:
         awaited = f"a connection to {urlsplit(url).netloc}"
-        probe = _Probe(lambda timeout: _try_tcp(url, guard, timeout))
+        probe = _Probe(partial(_try_tcp, url, guard), process)
     else:
         page = url.rstrip("/") + "/" + ready.get.lstrip("/")
         awaited = f"GET {page} to answer 200"
-        probe = _Probe(lambda timeout: _try_http(page, guard, timeout))
+        probe = _Probe(partial(_try_http, page, guard), process)
 
-    ended: int | None = None
-    in_time = False
-    with trio.move_on_after(ready.within):
-        ended = await probe.until_success_or_exit(process)
-        in_time = True
-    if in_time and ended is None:
+    with trio.move_on_after(ready.within) as scope:
+        await probe.run()
+    if probe.failure is not None:
+        raise probe.failure
+    if probe.ended is not None:
+        problem = f"ended with {describe_status(probe.ended)} before it was ready"
+    elif scope.cancelled_caught:
+        problem = f"was not ready within {format_duration(ready.within)}"
+    else:
         return
-    problem = (
-        f"ended with {describe_status(ended)} before it was ready"
-        if ended is not None
-        else f"was not ready within {format_duration(ready.within)}"
-    )
     message = f"service {name!r} {problem}; awaited {awaited}; last seen: {probe.seen}"
     hint = "start it, or correct its url and ready"
     if process is not None:
@@ -56,73 +56,72 @@ async def until_ready(
 
 
 class _Probe:
-    """Tries again and again, and remembers what it saw last."""
+    """Tries again and again, until one try succeeds or the process ends."""
 
-    def __init__(self, attempt: Callable[[float], Awaitable[str]]) -> None:
+    def __init__(
+        self, attempt: Callable[[], Awaitable[str]], process: ServiceProcess | None
+    ) -> None:
         self._attempt = attempt
-        self.seen = "nothing yet"
+        self._process = process
+        self.seen = "no answer"
+        self.ended: int | None = None
+        # Kept here, because the nursery would wrap it in a group.
+        self.failure: StressrunError | None = None
 
-    async def until_success_or_exit(self, process: ServiceProcess | None) -> int | None:
-        """The exit status of the process when it ends first, None when the service is ready."""
-        ended: int | None = None
-        failure: Exception | None = None
-
-        async def watch(watched: ServiceProcess) -> None:
-            nonlocal ended
-            ended = await watched.wait()
-            nursery.cancel_scope.cancel()
-
-        async def try_on() -> None:
-            nonlocal failure
-            try:
-                while seen := await self._attempt(_MOST_PER_TRY):
-                    self.seen = seen
-                    await trio.sleep(_POLL)
-            except Exception as error:
-                failure = error
-            nursery.cancel_scope.cancel()
-
-        # Both tasks keep their outcome: a nursery would wrap an error in a group.
+    async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            if process is not None:
-                nursery.start_soon(watch, process)
-            nursery.start_soon(try_on)
-        if failure is not None:
-            raise failure
-        return ended
+            nursery.start_soon(self._try_on, nursery.cancel_scope)
+            if self._process is not None:
+                nursery.start_soon(self._watch, self._process, nursery.cancel_scope)
+
+    async def _try_on(self, scope: trio.CancelScope) -> None:
+        try:
+            while seen := await self._attempt():
+                self.seen = seen
+                await trio.sleep(_POLL)
+        except StressrunError as error:
+            self.failure = error
+        scope.cancel()
+
+    async def _watch(self, process: ServiceProcess, scope: trio.CancelScope) -> None:
+        self.ended = await process.wait()
+        scope.cancel()
 
 
-async def _try_http(url: str, guard: Guard, timeout: float) -> str:
+async def _try_http(url: str, guard: Guard) -> str:
     """Empty when the page answers 200, else what was seen."""
     try:
-        response = await fetch("GET", url, guard=guard, timeout=timeout)
+        response = await fetch("GET", url, guard=guard, timeout=_MOST_PER_TRY)
     except httpx.TimeoutException:
-        return f"no answer within {format_duration(timeout)}"
+        return f"no answer within {format_duration(_MOST_PER_TRY)}"
     except httpx.HTTPError as error:
         return _reason(error)
     return "" if response.status_code == httpx.codes.OK else f"status {response.status_code}"
 
 
-async def _try_tcp(url: str, guard: Guard, timeout: float) -> str:
+async def _try_tcp(url: str, guard: Guard) -> str:
     """Empty when the port accepts a connection, else what was seen."""
     parts = urlsplit(url)
     port = parts.port or 80
     address = (await guard.resolve(parts.hostname or "", port))[0]
-    with trio.move_on_after(timeout):
+    with trio.move_on_after(_MOST_PER_TRY):
         try:
             stream = await trio.open_tcp_stream(address, port)
         except OSError as error:
             return _reason(error)
         await stream.aclose()
         return ""
-    return f"no connection within {format_duration(timeout)}"
+    return f"no connection within {format_duration(_MOST_PER_TRY)}"
 
 
 def _reason(error: BaseException) -> str:
     """What the system said at the bottom of an error, such as `connection refused`."""
     below: BaseException | None = error
     while below is not None:
-        if isinstance(below, OSError) and below.strerror:
-            return below.strerror.lower()
-        below = below.__cause__ or below.__context__
+        if isinstance(below, OSError) and below.errno:
+            return os.strerror(below.errno).lower()
+        if isinstance(below, BaseExceptionGroup):  # one of each address that was tried
+            below = below.exceptions[0]
+        else:
+            below = below.__cause__ or below.__context__
     return str(error) or type(error).__name__

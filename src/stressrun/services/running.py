@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -123,7 +124,7 @@ class _Started:
     signals: tuple[signal.Signals, ...]
     entry: int
     process: ServiceProcess | None = None
-    directories: dict[Path, int] = field(default_factory=dict)
+    directory: tuple[Path, int] | None = None
 
 
 class Services:
@@ -149,6 +150,7 @@ class Services:
         self._keep = keep
         self._told = told
         self._started: list[_Started] = []
+        self._released: list[_Started] = []
 
     async def start(self, services: Sequence[Service], values: Mapping[str, str]) -> None:
         """Start one after the other, each when the one before is ready.
@@ -188,16 +190,11 @@ class Services:
             if started.process is not None and started.process.status is not None
         ]
 
-    def release(self) -> list[str]:
-        """Let the services go on without us; returns a line about each. They stay in the ledger."""
-        lines = [
-            f"service {started.name} goes on as process {started.process.pid}, "
-            f"its log is {started.process.log}"
-            for started in self._started
-            if started.process is not None
-        ]
-        self._started.clear()
-        return lines
+    def release(self) -> None:
+        """Let everything go on without us, as the ledger names it; nothing is left to stop."""
+        # Kept, because the end of a handle would warn that its process still runs.
+        self._released = self._started
+        self._started = []
 
     async def _start_embedded(self, service: EmbeddedPostgres, values: Mapping[str, str]) -> None:
         port, password = (values[f"services.{service.name}.{key}"] for key in ("port", "password"))
@@ -207,7 +204,7 @@ class Services:
         directory = embedded.data_directory(self._run_id, service.name, account)
         entry = self._ledger.record(self._run_id, "directory", path=str(directory))
         started = self._note(service.name, embedded.STOP_SIGNALS)
-        started.directories[directory] = entry
+        started.directory = directory, entry
         self._guardian.watch_directory(str(directory))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_"))}
         launch = partial(self._launch, started, env=environment)
@@ -219,13 +216,12 @@ class Services:
 
     async def _start_command(self, service: CommandService, values: Mapping[str, str]) -> None:
         self._check_port(service.name, int(values[f"services.{service.name}.port"]))
+        environment = {**os.environ, "PATH": _search_path(), **service.env}
+        program, *arguments = service.command
+        if program == "python" and shutil.which(program, path=environment["PATH"]) is None:
+            program = sys.executable
         started = self._note(service.name, _STOP_SIGNALS)
-        process = self._launch(
-            started,
-            service.command,
-            cwd=service.cwd,
-            env={**os.environ, "PATH": _search_path(), **service.env},
-        )
+        process = self._launch(started, [program, *arguments], cwd=service.cwd, env=environment)
         url = values[f"services.{service.name}.url"]
         await until_ready(service.name, url, service.ready, self._guard, process)
 
@@ -282,18 +278,16 @@ class Services:
             death_signal=None if self._keep else death_signal,
         )
         self._guardian.watch_group(process.pid)
-        intent, started.entry = (
-            started.entry,
-            self._ledger.record(
-                self._run_id,
-                "process",
-                name=started.name,
-                mark=started.mark,
-                pid=process.pid,
-                pgid=process.pid,
-                created=process.created,
-                signals=list(started.signals),
-            ),
+        intent = started.entry
+        started.entry = self._ledger.record(
+            self._run_id,
+            "process",
+            name=started.name,
+            mark=started.mark,
+            pid=process.pid,
+            pgid=process.pid,
+            created=process.created,
+            signals=list(started.signals),
         )
         self._ledger.settle(intent)
         return process
@@ -306,13 +300,14 @@ class Services:
                 return
             self._guardian.forget_group(started.process.pid)
         self._ledger.settle(started.entry)
-        for directory, entry in started.directories.items():
+        if started.directory is not None:
+            directory, entry = started.directory
             try:
                 embedded.remove_directory(directory)
             except ResidueError as error:
                 self._told(error.message)
-            else:
-                self._ledger.settle(entry)
+                return
+            self._ledger.settle(entry)
 
 
 def _search_path() -> str:

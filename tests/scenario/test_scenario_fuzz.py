@@ -9,15 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stressrun.errors import ScenarioError
-from stressrun.scenario.dump import to_yaml
 from stressrun.scenario.load import check
-from stressrun.scenario.source import compose
 
 GOOD = (Path(__file__).parent / "checkout.yaml").read_text()
 DOCUMENT = yaml.safe_load(GOOD)
-TOKENS = ["${", "$${", "}", "{", "[", "]", ":", "- ", "\n", "\t", "'", '"', "#", "&a ", "*a", "<<: "]
-TOKENS += ["!!int ", "---\n", "\x00", "é", "\u2028", "~", "5", "1e999", "-1", ".nan", "0o8", "${A}"]
-TOKENS += ["${services.db.url}", "${run.id}", "${A:-", "${A:?", "> 5", "in peak", "%", "@", "|\n", ">"]
+TOKENS = [
+    *("${", "$${", "}", "{", "[", "]", ":", "-", "'", '"', "#", "&a", "*a", "<<:", "!!int", "---"),
+    *("~", "5", "1e999", "-1", ".nan", "0o8", "yes", "%", "@", "|", ">", "- ", ": ", "\n", "\t"),
+    *("\x00", "é", "\u2028", "${A}", "${services.db.url}", "${run.id}", "${A:-", "${A:?", "1%"),
+    *("5s", "50/s", "GET /", "embedded", "peak", "in peak", "email", "http p95 < 1s"),
+]
 
 scalars = st.one_of(
     st.none(),
@@ -26,11 +27,11 @@ scalars = st.one_of(
     st.floats(),
     st.text(max_size=8),
     st.sampled_from(TOKENS),
-    st.sampled_from(["5s", "50/s", "1%", "GET /", "http p95 < 1s", "embedded", "peak", "email"]),
 )
+keys = st.text(max_size=5) | st.sampled_from(TOKENS)
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
     max_leaves=6,
 )
 
@@ -40,11 +41,12 @@ def loads_or_tells(folder: Path, content: bytes) -> None:
     path.write_bytes(content)
     try:
         check(path, environ={"A": "x${y}", "B": "\udcff"})
+        mistakes = None
     except ScenarioError as error:
-        assert error.mistakes
-        assert all(mistake.message for mistake in error.mistakes)
-        assert all(mistake.position.column >= 1 for mistake in error.mistakes)
-        str(error)
+        mistakes = error.mistakes
+    if mistakes is not None:
+        assert mistakes
+        assert all(str(mistake) and mistake.position.column >= 1 for mistake in mistakes)
 
 
 @st.composite
@@ -106,7 +108,7 @@ def mutated_documents(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=mutated_bytes())
 def test_a_file_with_changed_bytes_loads_or_tells_its_mistakes(
@@ -116,7 +118,7 @@ def test_a_file_with_changed_bytes_loads_or_tells_its_mistakes(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=mutated_documents())
 def test_a_file_with_changed_values_loads_or_tells_its_mistakes(

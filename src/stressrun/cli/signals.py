@@ -1,0 +1,26 @@
+"""Signals outside the run itself: before it they end the program, after its verdict they do not."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+_over = False
+
+
+def install() -> None:
+    """Exit with 128 + the signal's number. A run takes the signals over while it lasts."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+
+
+def run_is_over() -> None:
+    """From now on the exit code is decided, and no signal changes it."""
+    global _over
+    _over = True
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    if not _over:
+        sys.exit(128 + number)

@@ -1,0 +1,113 @@
+"""`stressrun plan` and `stressrun schema`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stressrun.cli.plan import plan
+from stressrun.cli.schema import schema
+from stressrun.scenario.load import load
+from stressrun.scenario.source import compose
+
+ROOT = Path(__file__).parents[2]
+CHECKOUT = ROOT / "tests" / "scenario" / "checkout.yaml"
+
+
+def run(*arguments: str | Path, **environ: str) -> str:
+    result = CliRunner().invoke(plan, [str(argument) for argument in arguments], env=environ)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
+    assert run(CHECKOUT) == (
+        "checkout\n"
+        "The checkout service's critical path, with PostgreSQL write pressure beside it.\n"
+        "environment development · random seed 42 · 1 worker · 55 s of load\n"
+        "\n"
+        "services, in the order of their start\n"
+        "  db: embedded PostgreSQL, database postgres, user postgres"
+        " (fsync=off, max_connections=120)\n"
+        "  api: python -m stressrun.demo.checkout"
+        " (ready when GET /healthz answers 200, within 20 s)\n"
+        "\n"
+        "seeding, in ${services.db.url}\n"
+        "  10,000 rows of products (sku text, name text, price numeric, stock integer)\n"
+        "  5,000 rows of load_test_data (name text, email varchar(100), age integer, data text)\n"
+        "\n"
+        "endpoints, at ${services.api.url}\n"
+        "  browse: 75 % of iterations\n"
+        "    GET /products/${integer(1, 10000)}\n"
+        "  checkout: 25 % of iterations\n"
+        "    POST /carts\n"
+        "    think 50 ms to 200 ms\n"
+        "    POST /carts/${cart}/checkout\n"
+        "\n"
+        "writes, in ${services.db.url}\n"
+        "  audit: 70 % insert, 25 % update, 5 % select on load_test_data, 100 rows an insert,"
+        " updates set name, email, age, data\n"
+        "\n"
+        "stages\n"
+        "stage    duration    endpoints     iterations    each write mix    operations    judged\n"
+        "-------  ----------  ------------  ------------  ----------------  ------------"
+        "  --------\n"
+        "warm-up  5 s         50/s          250           2 workers                       no\n"
+        "ramp     20 s        50/s → 400/s  4,500         2 → 8 workers                   yes\n"
+        "peak     20 s        400/s         8,000         200/s             4,000         yes\n"
+        "users    10 s        20 VUs                      idle                            yes\n"
+        "\n"
+        "thresholds\n"
+        "  http p95 < 250ms: all requests in ramp, peak, users\n"
+        "  http errors < 1%: all requests in ramp, peak, users\n"
+        "  endpoint checkout p99 < 1s in peak: iterations of checkout in peak\n"
+        "  write audit.insert p95 < 50ms: inserts of audit in ramp, peak\n"
+        "\n"
+        "teardown\n"
+        "  sql: delete from carts where created_by = '${run.id}'\n"
+    )
+
+
+def test_an_overlay_and_an_assignment_change_the_plan() -> None:
+    shown = run(CHECKOUT, "-e", "staging", "--set", "endpoints.browse.weight=2")
+    assert "environment staging · random seed 42 · 1 worker · 55 s of load" in shown
+    assert "may touch staging.example.com" in shown
+    assert "db: there already at postgresql://app@127.0.0.1/app" in shown
+    assert "browse: 50 % of iterations" in shown
+
+
+def test_secrets_and_passwords_are_masked_in_every_form() -> None:
+    url = "postgresql://app:hunter2@127.0.0.1/app"
+    header = 'endpoints.browse.headers={Authorization: "Bearer ${API_TOKEN}"}'
+    for arguments in ((), ("--yaml",)):
+        shown = run(
+            CHECKOUT,
+            *arguments,
+            *("-e", "staging", "--set", header),
+            STAGING_DATABASE_URL=url,
+            API_TOKEN="s3cr3t",
+        )
+        assert "hunter2" not in shown
+        assert "s3cr3t" not in shown
+        assert "postgresql://app:***@127.0.0.1/app" in shown
+
+
+def test_the_canonical_scenario_in_yaml_is_a_scenario_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "canonical.yaml"
+    path.write_text(run(CHECKOUT, "--yaml", "-e", "quick"))
+    assert compose(path.read_text(), "").mistakes == ()
+    original = load(CHECKOUT, environment="quick", environ={})
+    assert load(path, environ={}).scenario == original.scenario
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"), [([], "scenario.schema.json"), (["--report"], "report.schema.json")]
+)
+def test_the_schemas_are_printed_as_published(arguments: list[str], file: str) -> None:
+    result = CliRunner().invoke(schema, arguments)
+    assert result.exit_code == 0
+    assert json.loads(result.output) == json.loads((ROOT / "schema" / file).read_text())

@@ -1,0 +1,113 @@
+"""Runs of the command line as a user starts them, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+CHECKOUT = ROOT / "scenarios" / "checkout.yaml"
+# For what must happen, however slow the machine: no test waits for this on its way to success.
+PATIENCE = 60
+
+
+@dataclass
+class Ended:
+    """A run that has ended."""
+
+    code: int
+    output: str
+    directory: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.output.partition(" · run ")[2].partition("\n")[0]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        path = self.directory / ".stressrun" / self.run_id / "report.json"
+        report: dict[str, Any] = json.loads(path.read_text())
+        return report
+
+    def rows(self, kind: str) -> dict[str, dict[str, int]]:
+        """The counters of all stages together, by row name."""
+        total: dict[str, dict[str, int]] = {}
+        for stage in self.report["stages"]:
+            for row in stage["rows"]:
+                if row["kind"] == kind:
+                    sums = total.setdefault(row["name"], {})
+                    for key in ("planned", "succeeded", "failed", "dropped", "interrupted", "unknown"):
+                        sums[key] = sums.get(key, 0) + row[key]
+        return total
+
+
+class Run:
+    """`stressrun ARGUMENTS` in a directory of its own, its output read line by line."""
+
+    def __init__(self, directory: Path, *arguments: str | Path, **environment: str) -> None:
+        self._directory = directory
+        self._lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stressrun", *map(str, arguments)],
+            cwd=directory,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_for(self, text: str) -> str:
+        """Read the output until a line holds the text."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} did not come:\n{''.join(self._lines)}")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> Ended:
+        """Wait for the end."""
+        rest, _ = self.process.communicate(timeout=PATIENCE)
+        return Ended(self.process.returncode, "".join(self._lines) + rest, self._directory)
+
+
+def stressrun(directory: Path, *arguments: str | Path, **environment: str) -> Ended:
+    """Run to the end."""
+    return Run(directory, *arguments, **environment).end()
+
+
+def processes_of(run_id: str) -> list[str]:
+    """The live processes that bear a run's mark: workers, services and all their descendants."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        try:
+            marked = process.environ().get("STRESSRUN_SERVICE", "").startswith(f"{run_id}/")
+        except (psutil.Error, OSError):
+            continue
+        if marked and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(" ".join(process.info["cmdline"] or []))
+    return found
+
+
+def assert_nothing_is_left(ended: Ended, *, timeout: float = 0) -> None:
+    """No process, no directory of an embedded server, no entry in the ledger."""
+    deadline = time.monotonic() + timeout
+    while (alive := processes_of(ended.run_id)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive == []
+    listing = stressrun(ended.directory, "clean")
+    assert (listing.code, listing.output) == (0, "nothing is left behind\n")
+    assert not list(Path("/tmp").glob(f"*{ended.run_id}*"))

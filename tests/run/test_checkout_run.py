@@ -1,0 +1,78 @@
+"""`scenarios/checkout.yaml` as a user runs it: its numbers are those that others counted."""
+
+import json
+from pathlib import Path
+
+import httpx
+import jsonschema
+import psycopg
+from runs import CHECKOUT, ROOT, assert_nothing_is_left, stressrun
+
+SHORT = [
+    f"--set=stages.{stage}.duration={duration}"
+    for stage, duration in (("warm-up", "1s"), ("ramp", "2s"), ("peak", "3s"), ("users", "1s"))
+]
+
+
+def test_the_report_counts_what_the_service_and_the_database_counted(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, CHECKOUT, "--keep", *SHORT)
+    assert ended.code == 0, ended.output
+    kept = dict(
+        line.strip().split(": ", 1)
+        for line in ended.output.partition("--keep):\n")[2].splitlines()
+        if "://" in line
+    )
+    try:
+        requests = httpx.get(f"{kept['api']}/requests").json()
+        with psycopg.connect(kept["db"]) as connection:
+            rows = {
+                table: connection.execute(f"select count(*) from {table}").fetchone()[0]
+                for table in ("products", "carts", "orders", "load_test_data")
+            }
+    finally:
+        cleaned = stressrun(tmp_path, "clean", ended.run_id)
+    assert cleaned.code == 0, cleaned.output
+    assert_nothing_is_left(ended)
+
+    endpoints, steps, operations = map(ended.rows, ("endpoint", "step", "operation"))
+    for row in [*endpoints.values(), *steps.values(), *operations.values()]:
+        assert row["planned"] == row["succeeded"] > 0
+    served = {(r["method"], r["route"]): r["count"] for r in requests["routes"]}
+    assert served.pop(("GET", "/healthz")) > 0
+    assert served == {
+        ("GET", "/products/{id}"): endpoints["browse"]["planned"],
+        ("GET", "/products"): endpoints["list"]["planned"],
+        ("POST", "/carts"): steps["checkout: POST /carts"]["planned"],
+        ("POST", "/carts/{id}/checkout"): steps["checkout: POST /carts/${cart}/checkout"]["planned"],
+    }
+    assert rows == {
+        "products": 10_000,
+        "carts": endpoints["checkout"]["planned"],
+        "orders": endpoints["checkout"]["planned"],
+        "load_test_data": 5_000 + 10 * operations["audit.insert"]["planned"],
+    }
+
+
+def test_a_run_leaves_nothing_and_its_report_is_valid(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, CHECKOUT, *SHORT, "--report-dir", tmp_path / "reports")
+    assert ended.code == 0, ended.output
+    assert_nothing_is_left(ended)
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    schema = json.loads((ROOT / "schema" / "report.schema.json").read_text())
+    jsonschema.validate(report, schema)
+    assert (report["verdict"], report["exit_code"]) == ("passed", 0)
+    assert [stage["name"] for stage in report["stages"]] == ["warm-up", "ramp", "peak", "users"]
+    planned = {
+        stage["name"]: sum(r["planned"] for r in stage["rows"] if r["kind"] == "endpoint")
+        for stage in report["stages"]
+    }
+    assert (planned["warm-up"], planned["ramp"], planned["peak"]) == (50, 300, 750)
+    for name in ("browse", "checkout", "└ POST /carts", "audit.insert", "verdict: passed"):
+        assert name in ended.output
+
+
+def test_the_same_seed_gives_the_same_work(tmp_path: Path) -> None:
+    stages = [*SHORT, "--set=stages.users.endpoints={rate: 50/s}"]
+    first, second = (stressrun(tmp_path, CHECKOUT, *stages) for _ in range(2))
+    for kind in ("endpoint", "step", "operation"):
+        assert first.rows(kind) == second.rows(kind)

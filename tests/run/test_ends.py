@@ -1,0 +1,336 @@
+"""Every way a run can end: its exit code, its words, and what is left behind: nothing."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from runs import ROOT, Ended, Run, assert_nothing_is_left, processes_of, stressrun
+
+SHOP = Path(__file__).with_name("shop.yaml")
+LONG = {"SECOND": "60s"}
+# Removes what the service wrote even when the service is gone.
+CARTS_BY_SQL = "--set=teardown.2={sql: \"delete from carts where created_by = '${run.id}'\"}"
+
+
+def assert_database_is_clean(url: str) -> None:
+    """The tables that the run filled are empty or gone, and no session of ours is left."""
+    with psycopg.connect(url) as connection:
+        for table in ("products", "carts"):
+            if connection.execute("select to_regclass(%s)", (table,)).fetchone() != (None,):
+                count = connection.execute(f"select count(*) from {table}").fetchone()
+                assert count == (0,), f"rows are left in {table}"
+        found = connection.execute("select to_regclass('load_test_data')").fetchone()
+        assert found == (None,), "the table load_test_data is left"
+        sessions = connection.execute(
+            "select count(*) from pg_stat_activity where application_name like 'stressrun/%' "
+            "and datname = current_database()"
+        ).fetchone()
+        assert sessions == (0,), "sessions are left"
+
+
+def assert_books_balance(ended: Ended) -> None:
+    for stage in ended.report["stages"]:
+        for row in stage["rows"]:
+            outcomes = ("succeeded", "failed", "dropped", "interrupted", "unknown")
+            assert row["planned"] == sum(row[outcome] for outcome in outcomes), row
+
+
+def assert_told(ended: Ended, code: int, cause: str) -> None:
+    assert ended.code == code, ended.output
+    assert ended.report["exit_code"] == code
+    assert cause in ended.output
+    assert cause in ended.report["cause"]
+    assert "Traceback" not in ended.output
+    assert_books_balance(ended)
+
+
+def test_a_passed_run_on_an_existing_database_removes_what_it_made(
+    tmp_path: Path, database_url: str
+) -> None:
+    ended = stressrun(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    assert_told(ended, 0, "")
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_rows_of_others_stay(tmp_path: Path, database_url: str) -> None:
+    def products() -> list[tuple[object, ...]]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("select * from products order by id").fetchall()
+
+    stressrun(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "insert into products (sku, name, price, stock) values ('mine', 'mine', 1, 0)"
+        )
+    before = products()
+    stressrun(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    assert products() == before
+
+
+def test_a_failed_threshold(tmp_path: Path, database_url: str) -> None:
+    ended = stressrun(
+        tmp_path, SHOP, "--set", "thresholds.0=http p95 < 1us", TEST_DATABASE_URL=database_url
+    )
+    assert_told(ended, 1, "threshold failed: http p95 < 1us")
+    assert "✗ http p95 < 1us" in ended.output
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_a_service_that_never_becomes_ready(tmp_path: Path, database_url: str) -> None:
+    ended = stressrun(
+        tmp_path,
+        SHOP,
+        "--set",
+        "services.api.command=[python, -c, 'import time; print(\"sulking\", flush=True); "
+        "time.sleep(600)']",
+        "--set",
+        "services.api.ready.within=1s",
+        TEST_DATABASE_URL=database_url,
+    )
+    assert_told(ended, 3, "api")
+    assert "sulking" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_service_that_ends_during_a_stage(tmp_path: Path, database_url: str) -> None:
+    run = Run(tmp_path, SHOP, CARTS_BY_SQL, TEST_DATABASE_URL=database_url, **LONG)
+    run.wait_for("stage first")
+    (service,) = (
+        process
+        for process in psutil.Process(run.process.pid).children(recursive=True)
+        if "stressrun.demo.checkout" in process.cmdline()
+    )
+    service.kill()
+    ended = run.end()
+    assert_told(ended, 4, "service api ended by itself")
+    assert ended.report["verdict"] == "invalid"
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_a_seeding_that_fails(tmp_path: Path, database_url: str) -> None:
+    ended = stressrun(
+        tmp_path,
+        SHOP,
+        "--set",
+        "seeding.0.columns.sku={constant: same}",
+        TEST_DATABASE_URL=database_url,
+    )
+    assert_told(ended, 3, "products")
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_a_database_that_refuses(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, SHOP, TEST_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x")
+    assert_told(ended, 3, "127.0.0.1:1")
+    assert "geheim" not in ended.output
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.parametrize(
+    ("setting", "cause"),
+    [
+        ("environment=production", "its environment is production"),
+        ("base_url=http://192.0.2.7:80", "the guard refused 192.0.2.7"),
+        ("services.db.postgres=postgresql://u:p@192.0.2.7/x", "the guard refused 192.0.2.7"),
+    ],
+)
+def test_the_guard_refuses_before_anything_is_touched(
+    tmp_path: Path, setting: str, cause: str, database_url: str
+) -> None:
+    ended = stressrun(tmp_path, SHOP, "--set", setting, TEST_DATABASE_URL=database_url)
+    assert_told(ended, 6, cause)
+    assert "is ready" not in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_teardown_that_fails_is_residue_until_it_is_cleaned(
+    tmp_path: Path, database_url: str
+) -> None:
+    ended = stressrun(
+        tmp_path,
+        SHOP,
+        TEST_DATABASE_URL=database_url,
+        TEARDOWN_SQL="delete from not_there_yet",
+    )
+    assert ended.code == 5, ended.output
+    assert "not_there_yet" in ended.output
+    assert f"stressrun clean {ended.run_id}" in ended.output
+    again = stressrun(tmp_path, "clean", ended.run_id)
+    assert again.code == 5
+    with psycopg.connect(database_url) as connection:
+        connection.execute("create table not_there_yet ()")
+    assert stressrun(tmp_path, "clean", ended.run_id).code == 0
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_in_a_stage_ends_it_gracefully(
+    tmp_path: Path, database_url: str, number: signal.Signals, code: int
+) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    run.wait_for("stage second")
+    run.signal(number)
+    ended = run.end()
+    assert_told(ended, code, f"stopped by {number.name}")
+    assert [stage["interrupted"] for stage in ended.report["stages"]] == [False, True]
+    assert ended.report["partial"]
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+@pytest.mark.parametrize(
+    ("phase", "environment"),
+    [
+        ("stressrun shop", {}),
+        ("service db is ready", {}),
+        ("service api is ready", {"PRODUCTS": "3000000"}),
+        ("table products", {}),
+        ("stage first", {}),
+        ("verdict", {}),
+    ],
+)
+def test_sigint_in_any_phase_leaves_nothing(
+    tmp_path: Path, database_url: str, phase: str, environment: dict[str, str]
+) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **environment)
+    run.wait_for(phase)
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert ended.code == (0 if phase == "verdict" else 130), ended.output
+    assert "Traceback" not in ended.output
+    assert_books_balance(ended)
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_sigint_in_teardown_lets_it_finish(tmp_path: Path, database_url: str) -> None:
+    run = Run(
+        tmp_path, SHOP, TEST_DATABASE_URL=database_url, TEARDOWN_SQL="select pg_sleep(1)"
+    )
+    run.wait_for("stage second")
+    run.wait_for("audit.select")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_a_second_signal_ends_at_once_and_names_what_is_left(
+    tmp_path: Path, database_url: str
+) -> None:
+    run = Run(
+        tmp_path,
+        SHOP,
+        TEST_DATABASE_URL=database_url,
+        TEARDOWN_SQL="select pg_sleep(600)",
+        **LONG,
+    )
+    run.wait_for("stage second")
+    run.signal(signal.SIGTERM)
+    run.wait_for("again: end at once")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert ended.code == 130
+    assert processes_of(ended.run_id) == []
+    assert "left behind: table load_test_data" in ended.output
+    assert ended.report["verdict"] == "interrupted"
+
+
+def test_a_killed_run_leaves_no_process_and_clean_removes_the_rest(
+    tmp_path: Path, database_url: str
+) -> None:
+    run = Run(tmp_path, SHOP, CARTS_BY_SQL, TEST_DATABASE_URL=database_url, **LONG)
+    run.wait_for("stage second")
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    listing = stressrun(tmp_path, "clean")
+    assert "table load_test_data" in listing.output
+    assert stressrun(tmp_path, "clean", "--all").code == 0
+    assert_nothing_is_left(ended, timeout=30)
+    assert_database_is_clean(database_url)
+
+
+def test_what_only_a_dead_service_could_remove_is_named_until_it_is_forgotten(
+    tmp_path: Path, database_url: str
+) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    run.wait_for("stage second")
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    cleaned = stressrun(tmp_path, "clean", "--all")
+    assert cleaned.code == 5
+    assert "DELETE http://127.0.0.1" in cleaned.output
+    assert stressrun(tmp_path, "clean", "--all", "--forget").code == 0
+    assert_nothing_is_left(ended, timeout=30)
+
+
+def test_a_killed_run_takes_its_embedded_server_with_it(tmp_path: Path) -> None:
+    run = Run(tmp_path, ROOT / "scenarios" / "postgres-write-load.yaml", DURATION="60s")
+    run.wait_for("stage")
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    stressrun(tmp_path, "clean", "--all")
+    assert_nothing_is_left(ended, timeout=30)
+
+
+def test_a_live_run_is_not_cleaned(tmp_path: Path, database_url: str) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    line = run.wait_for("stressrun shop")
+    run.wait_for("stage second")
+    run_id = line.rpartition(" run ")[2].strip()
+    refused = stressrun(tmp_path, "clean", run_id)
+    run.signal(signal.SIGINT)
+    assert refused.code == 2
+    assert "still going on" in refused.output
+    assert run.end().code == 130
+
+
+def test_a_closed_output_does_not_disturb_the_run(tmp_path: Path, database_url: str) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    line = run.wait_for("stressrun shop")
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    assert run.process.wait(60) == 0
+    ended = Ended(0, line, tmp_path)
+    assert ended.report["verdict"] == "passed"
+    assert_nothing_is_left(ended)
+
+
+def test_a_report_that_cannot_be_written(tmp_path: Path, database_url: str) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    ended = stressrun(
+        tmp_path, SHOP, "--report-dir", "taken/here", TEST_DATABASE_URL=database_url
+    )
+    assert ended.code == 7, ended.output
+    assert "the report could not be written" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_the_writes_of_a_run_are_all_in_the_table(tmp_path: Path) -> None:
+    ended = stressrun(
+        tmp_path,
+        ROOT / "scenarios" / "postgres-write-load.yaml",
+        "--keep",
+        DURATION="1s",
+        REPORT_INTERVAL="200ms",
+    )
+    assert ended.code == 0, ended.output
+    url = next(line for line in ended.output.splitlines() if "postgresql://" in line).split()[-1]
+    try:
+        with psycopg.connect(url) as connection:
+            count = connection.execute("select count(*) from load_test_data").fetchone()
+    finally:
+        assert stressrun(tmp_path, "clean", ended.run_id).code == 0
+    assert_nothing_is_left(ended)
+    (insert,) = (row for name, row in ended.rows("operation").items() if name.endswith(".insert"))
+    assert count == (10_000 + 100 * insert["succeeded"],)

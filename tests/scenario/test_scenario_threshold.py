@@ -1,0 +1,74 @@
+"""The grammar of thresholds, and which stages they look at."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stressrun.scenario.model import Ramp, Stage, Threshold, Users
+from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
+
+NAMES = Names(("browse", "check-out"), ("audit",), ("warm-up", "peak", "in"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http p95 < 250ms", ("http", None, None, "p95", "<", 0.25, None)),
+        ("http errors <= 0.5%", ("http", None, None, "errors", "<=", 0.005, None)),
+        ("  http   p999<1m30s ", ("http", None, None, "p999", "<", 90.0, None)),
+        ("http rate >= 1200/m", ("http", None, None, "rate", ">=", 20.0, None)),
+        (
+            "endpoint check-out mean > 1ms",
+            ("endpoint", "check-out", None, "mean", ">", 0.001, None),
+        ),
+        ("endpoint browse max < 2s in in", ("endpoint", "browse", None, "max", "<", 2.0, "in")),
+        ("write audit p50 < 50ms", ("write", "audit", None, "p50", "<", 0.05, None)),
+        ("write audit.select p99 < 1s", ("write", "audit", "select", "p99", "<", 1.0, None)),
+    ],
+)
+def test_a_threshold_is_read(text: str, expected: tuple[object, ...]) -> None:
+    threshold = parse_threshold(text, NAMES)
+    assert threshold.text == text
+    assert expected == (
+        threshold.subject,
+        threshold.name,
+        threshold.operation,
+        threshold.metric,
+        threshold.operator,
+        pytest.approx(threshold.value),
+        threshold.stage,
+    )
+
+
+WORDS = ["http", "endpoint", "write", "browse", "audit", "p95", "<", ">=", "5", "5ms", "%", "in"]
+
+
+@given(st.lists(st.sampled_from(WORDS)))
+def test_any_words_are_a_threshold_or_a_mistake_within_them(words: list[str]) -> None:
+    text = " ".join(words)
+    try:
+        offset = 0
+        parse_threshold(text, NAMES)
+    except ThresholdError as error:
+        offset = error.offset
+    assert 0 <= offset <= len(text)
+
+
+def test_a_threshold_looks_at_judged_stages_that_load_its_subject() -> None:
+    load = Users(Ramp(1, 1))
+    warm_up = Stage("warm-up", 1, True, 5, load, load)
+    requests = Stage("requests", 1, False, 5, load, None)
+    writes = Stage("writes", 1, False, 5, None, load)
+    stages = (warm_up, requests, writes)
+
+    def looked_at(subject: str, stage: str | None) -> tuple[Stage, ...]:
+        threshold = Threshold("", subject, None, None, "p95", "<", 1, stage)
+        return stages_of(threshold, stages)
+
+    assert looked_at("http", None) == (requests,)
+    assert looked_at("endpoint", "requests") == (requests,)
+    assert looked_at("write", None) == (writes,)
+    assert looked_at("write", "requests") == ()
+    assert looked_at("http", "warm-up") == ()
