@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 CHECKOUT = ROOT / "scenarios" / "checkout.yaml"
 # For what must happen, however slow the machine: no test waits for this on its way to success.
 PATIENCE = 60
+OUTCOMES = ("succeeded", "failed", "dropped", "interrupted", "unknown")
 
 
 @dataclass
@@ -45,7 +46,14 @@ class Ended:
             for row in stage["rows"]:
                 if row["kind"] == kind:
                     sums = total.setdefault(row["name"], {})
-                    for key in ("planned", "succeeded", "failed", "dropped", "interrupted", "unknown"):
+                    for key in (
+                        "planned",
+                        "succeeded",
+                        "failed",
+                        "dropped",
+                        "interrupted",
+                        "unknown",
+                    ):
                         sums[key] = sums.get(key, 0) + row[key]
         return total
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from runs import ROOT, Ended, Run, assert_nothing_is_left, processes_of, stressrun
+from runs import OUTCOMES, ROOT, Ended, Run, assert_nothing_is_left, processes_of, stressrun
 
 SHOP = Path(__file__).with_name("shop.yaml")
 LONG = {"SECOND": "60s"}
@@ -33,8 +33,7 @@ def assert_database_is_clean(url: str) -> None:
 def assert_books_balance(ended: Ended) -> None:
     for stage in ended.report["stages"]:
         for row in stage["rows"]:
-            outcomes = ("succeeded", "failed", "dropped", "interrupted", "unknown")
-            assert row["planned"] == sum(row[outcome] for outcome in outcomes), row
+            assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
 
 
 def assert_told(ended: Ended, code: int, cause: str) -> None:
@@ -85,7 +84,7 @@ def test_a_service_that_never_becomes_ready(tmp_path: Path, database_url: str) -
         tmp_path,
         SHOP,
         "--set",
-        "services.api.command=[python, -c, 'import time; print(\"sulking\", flush=True); "
+        'services.api.command=[python, -c, \'import time; print("sulking", flush=True); '
         "time.sleep(600)']",
         "--set",
         "services.api.ready.within=1s",
@@ -213,9 +212,7 @@ def test_sigint_in_any_phase_leaves_nothing(
 
 
 def test_sigint_in_teardown_lets_it_finish(tmp_path: Path, database_url: str) -> None:
-    run = Run(
-        tmp_path, SHOP, TEST_DATABASE_URL=database_url, TEARDOWN_SQL="select pg_sleep(1)"
-    )
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, TEARDOWN_SQL="select pg_sleep(1)")
     run.wait_for("stage second")
     run.wait_for("audit.select")
     run.signal(signal.SIGINT)
@@ -308,9 +305,7 @@ def test_a_closed_output_does_not_disturb_the_run(tmp_path: Path, database_url: 
 
 def test_a_report_that_cannot_be_written(tmp_path: Path, database_url: str) -> None:
     (tmp_path / "taken").write_text("a file where the folder should be")
-    ended = stressrun(
-        tmp_path, SHOP, "--report-dir", "taken/here", TEST_DATABASE_URL=database_url
-    )
+    ended = stressrun(tmp_path, SHOP, "--report-dir", "taken/here", TEST_DATABASE_URL=database_url)
     assert ended.code == 7, ended.output
     assert "the report could not be written" in ended.output
     assert_nothing_is_left(ended)

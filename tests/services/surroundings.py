@@ -61,14 +61,14 @@ class Run:
         self,
         name: str,
         script: str,
-        *arguments: str,
+        *,
         ready: Readiness | None = None,
         port: int | None = None,
     ) -> CommandService:
-        """A service that is a Python script; its port is its first argument."""
+        """A service that is a Python script."""
         path = self.directory / f"{name}.py"
         path.write_text(script)
-        command = (sys.executable, str(path), *arguments)
+        command = (sys.executable, str(path))
         ready = ready or Readiness(None, 20.0)
         return CommandService(name, command, {}, str(self.directory), port, ready)
 

@@ -10,6 +10,7 @@ import psutil
 import psycopg
 import pytest
 import trio
+from psycopg.conninfo import make_conninfo
 from surroundings import Run, eventually, marked
 
 from stressrun.errors import SetupError
@@ -52,6 +53,9 @@ async def test_a_server_is_as_the_scenario_declares_and_gone_after_it(run: Run) 
         data = data_of(run.run_id)
         assert data.stat().st_mode & 0o777 == 0o700
         assert not (data / "password").exists()
+    wrong = make_conninfo(values["services.db.url"], password="wrong")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
     busy = psycopg.connect(values["services.db.url"])
     busy.pgconn.send_query(b"select count(*) from generate_series(1, 10000000000)")
     await services.stop()
@@ -63,20 +67,10 @@ async def test_a_server_is_as_the_scenario_declares_and_gone_after_it(run: Run) 
         psycopg.connect(values["services.db.url"], connect_timeout=5)
 
 
-async def test_a_wrong_password_is_refused(run: Run) -> None:
-    services = run.services()
-    values = reserve([service := server(password="right")])
-    await services.start([service], values)
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(values["services.db.url"].replace("right", "wrong"))
-    await services.stop()
-
-
 @pytest.mark.parametrize(
     ("service", "told"),
     [
         (server(shared_buffers="plenty"), 'invalid value for parameter "shared_buffers"'),
-        (server(no_such_setting="on"), "unrecognized configuration parameter"),
         (server(Port="5432"), "the setting 'Port' is not free"),
         (server(user="pg_wrong"), "pg_wrong"),
         (server(database="template1"), "'template1' could not be created"),
@@ -94,7 +88,7 @@ async def test_a_server_that_cannot_start_is_told_with_its_log(
     assert run.ledger.outstanding() == []
 
 
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.3, 0.6, 0.8])
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.7])
 async def test_a_start_that_is_cancelled_leaves_nothing(after: float, run: Run) -> None:
     services = run.services()
     service = server(database="shop")

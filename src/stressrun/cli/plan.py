@@ -208,7 +208,7 @@ def _threshold(threshold: Threshold, scenario: Scenario) -> str:
 
 def _teardown(teardown: Teardown) -> str:
     if isinstance(teardown, SqlTeardown):
-        return f"sql: {teardown.sql}"
+        return f"sql: {' '.join(teardown.sql.split())}"
     return f"request: {teardown.method} {teardown.path}"
 
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import trio
 
+from stressrun.data.mix import draw
 from stressrun.http.connection import Address
 from stressrun.load.executors import Executor, executor
 from stressrun.load.lane import Assignment, Lane
-from stressrun.load.mix import draw
 from stressrun.load.pacing import Segment
 from stressrun.load.virtual_user import compile_endpoint
 from stressrun.metrics.recorder import Recorder

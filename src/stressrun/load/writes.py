@@ -26,8 +26,6 @@ from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.scenario.model import Arrivals, Load, Scenario, Stage
 
-# How many operations of a mix that arrives at a rate can be under way at once.
-_RATE_CONNECTIONS = 10
 _RECONNECT_PAUSE = 0.25
 _BUSY_PAUSE = 1_000_000
 
@@ -46,6 +44,7 @@ class MixRunner:
         self._recorder = recorder
         self._reconnect = reconnect
         self._connections: list[Connection | None] = []
+        self._for_keys: Connection | None = None
         self._executor: Executor | None = None
         self._timer = Timer()
         self._stopped = False
@@ -59,6 +58,8 @@ class MixRunner:
         """Open the connections. Raises SetupError, RefusedError."""
         for _ in range(count):
             self._connections.append(await self._reconnect())
+        if self._program.reserves_keys:
+            self._for_keys = await self._reconnect()
 
     async def run(self, load: Load, duration: float, start: int) -> None:
         """Run a stage that begins at an instant in nanoseconds until its operations have ended."""
@@ -67,10 +68,14 @@ class MixRunner:
         work = self._executor = executor(load, duration, Segment(0, 1), start)
         self._first_index = self._next_index
         try:
-            async with trio.open_nursery() as nursery:
-                for place in range(_connections(load)):
-                    nursery.start_soon(self._work, place, work)
-                await self._dispatch(work)
+            async with trio.open_nursery() as keeping:
+                if self._for_keys is not None:
+                    keeping.start_soon(self._program.keep_keys_ahead, self._for_keys)
+                async with trio.open_nursery() as working:
+                    for place in range(_connections(load)):
+                        working.start_soon(self._work, place, work)
+                    await self._dispatch(work)
+                keeping.cancel_scope.cancel()
         finally:
             for number in work.drop(min(time.monotonic_ns(), work.end)):
                 row = self._row(self._program.choose(self._first_index + number))
@@ -86,7 +91,7 @@ class MixRunner:
 
     async def close(self) -> None:
         self._timer.close()
-        for connection in self._connections:
+        for connection in (*self._connections, self._for_keys):
             if connection is not None:
                 await connection.close()
 
@@ -138,8 +143,7 @@ class MixRunner:
             done = await operation.run(connection, index)
         except (psycopg.Error, StressrunError) as error:
             end = time.monotonic_ns()
-            kind = error_kind(error) if isinstance(error, psycopg.Error) else "connection_refused"
-            row.fail(kind, end - begin, end - due, 0, 0)
+            row.fail(_kind(error, connection), end - begin, end - due, 0, 0)
             if connection is None:
                 await trio.sleep(_RECONNECT_PAUSE)
         except trio.Cancelled:
@@ -241,11 +245,17 @@ class WriteRunner:
         await self._stack.aclose()
 
 
+def _kind(error: psycopg.Error | StressrunError, connection: Connection | None) -> str:
+    if isinstance(error, psycopg.Error):
+        return error_kind(error)
+    return "no_connection" if connection is None else "no_keys"
+
+
 def _most_connections(scenario: Scenario) -> int:
     return max(_connections(stage.writes) for stage in scenario.stages if stage.writes is not None)
 
 
 def _connections(load: Load) -> int:
     if isinstance(load, Arrivals):
-        return _RATE_CONNECTIONS
+        return load.max_vus
     return round(max(load.count.start, load.count.end))

@@ -10,6 +10,7 @@ from itertools import islice
 import psycopg
 import trio
 
+from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
 
@@ -44,7 +45,7 @@ class KeySupply:
     async def keep_ahead(self, connection: Connection) -> None:
         """Reserve before keys run short, so that no insert waits for it; until cancelled."""
         # When this fails, inserts reserve for themselves, and tell of the same fault.
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error, SetupError):
             while True:
                 await self._low.wait()
                 self._low = trio.Event()

@@ -11,7 +11,7 @@ import psycopg
 import trio
 from psycopg import sql
 
-from stressrun.data.pools import draw_pool
+from stressrun.data.mix import draw
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
@@ -58,14 +58,18 @@ class Program:
         self.choose = choose
         self._supply = supply
 
+    @property
+    def reserves_keys(self) -> bool:
+        """Whether inserts bring keys that the run has reserved, rather than the database's own."""
+        return self._supply is not None
+
     async def keep_keys_ahead(self, connection: Connection) -> None:
         """Reserve keys before inserts need them, on a connection for this alone; until cancelled.
 
-        Returns at once where the database gives the keys. Without it, inserts reserve their own
-        keys in between, which shows in their times.
+        Without it, inserts reserve their own keys in between, which shows in their times.
         """
-        if self._supply is not None:
-            await self._supply.keep_ahead(connection)
+        assert self._supply is not None
+        await self._supply.keep_ahead(connection)
 
 
 async def prepare(
@@ -97,10 +101,8 @@ async def prepare(
     if mix.select:
         operations.append((Select(mix, keys), mix.select))
     choices, weights = zip(*operations, strict=True)
-    choose = draw_pool(
-        lambda random: random.choices(choices, weights)[0], random_seed, f"writes.{mix.name}"
-    )
-    return Program(choose, supply)
+    table = draw(weights, random_seed, f"writes.{mix.name}")
+    return Program(lambda index: choices[table[index % len(table)]], supply)
 
 
 class Insert:

@@ -10,6 +10,7 @@ from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import PERCENTILES, summarise
 from stressrun.scenario.model import Scenario, Threshold
+from stressrun.scenario.threshold import stages_of
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -29,24 +30,19 @@ class Evaluation:
 
 
 def evaluate(scenario: Scenario, results: Sequence[StageResult]) -> list[Evaluation]:
-    """Judge every threshold of a scenario. Warm-up stages count only where they are named."""
+    """Judge every threshold of a scenario."""
     return [_evaluate(threshold, scenario, results) for threshold in scenario.thresholds]
 
 
 def _evaluate(
     threshold: Threshold, scenario: Scenario, results: Sequence[StageResult]
 ) -> Evaluation:
-    stages = [result for result in results if _looks_at(threshold, result)]
-    rows = [row for result in stages for row in _rows(threshold, scenario, result)]
-    value = _value(threshold.metric, rows, sum(result.elapsed for result in stages))
+    stages = stages_of(threshold, scenario.stages)
+    looked_at = [result for result in results if result.stage in stages]
+    rows = [row for result in looked_at for row in _rows(threshold, scenario, result)]
+    value = _value(threshold.metric, rows, sum(result.elapsed for result in looked_at))
     passed = value is not None and _OPERATORS[threshold.operator](value, threshold.value)
     return Evaluation(threshold, value, passed)
-
-
-def _looks_at(threshold: Threshold, result: StageResult) -> bool:
-    if threshold.stage is not None:
-        return result.stage.name == threshold.stage
-    return not result.stage.warmup
 
 
 def _rows(threshold: Threshold, scenario: Scenario, result: StageResult) -> Iterable[Row]:

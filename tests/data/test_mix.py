@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.load.mix import draw
+from stressrun.data.mix import draw
 
 weights = st.lists(st.floats(min_value=0.01, max_value=100), min_size=1, max_size=8)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
+
+from stressrun.data.pools import randomness
 
 _SIZE = 4096
 
@@ -19,5 +20,5 @@ def draw(weights: Sequence[float], seed: int, site: str) -> tuple[int, ...]:
         for choice, weight in enumerate(weights)
         for _ in range(max(1, round(weight / total * _SIZE)) if weight > 0 else 0)
     ]
-    Random(f"{seed}/{site}").shuffle(table)
+    randomness(seed, site).shuffle(table)
     return tuple(table)

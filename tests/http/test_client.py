@@ -1,0 +1,34 @@
+import pytest
+import trio
+
+from http_server import Exchange, response, serve
+from stressrun.errors import RefusedError
+from stressrun.http.client import fetch
+from stressrun.safety.guard import Guard
+
+
+async def ok(exchange: Exchange) -> bytes:
+    return response(200, {"host": exchange.headers["host"]})
+
+
+async def test_a_name_keeps_its_place_in_the_host_header(nursery: trio.Nursery) -> None:
+    server = await nursery.start(serve, ok)
+    url = f"http://localhost:{server.port}/x"
+    answer = await fetch("POST", url, guard=Guard(), timeout=5, json={"a": 1})
+    assert answer.json() == {"host": f"localhost:{server.port}"}
+    (exchange,) = server.exchanges
+    assert (exchange.method, exchange.path, exchange.body) == ("POST", "/x", b'{"a":1}')
+
+
+async def test_a_refused_host_is_never_connected_to() -> None:
+    with pytest.raises(RefusedError):
+        await fetch("GET", "http://192.0.2.7/", guard=Guard(), timeout=5)
+
+
+async def test_a_redirect_is_not_followed(nursery: trio.Nursery) -> None:
+    async def elsewhere(exchange: Exchange) -> bytes:
+        return response(302, headers="Location: http://192.0.2.7/\r\n")
+
+    server = await nursery.start(serve, elsewhere)
+    url = f"http://127.0.0.1:{server.port}/"
+    assert (await fetch("GET", url, guard=Guard(), timeout=5)).status_code == 302
