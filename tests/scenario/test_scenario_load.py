@@ -74,7 +74,7 @@ def test_the_example_is_built_with_its_defaults() -> None:
     ]
     assert [stage.writes is None for stage in scenario.stages] == [False, False, False, True]
     assert scenario.stages[0].warmup
-    assert (scenario.request_timeout, scenario.workers, scenario.report_interval) == (30, 1, None)
+    assert (scenario.request_timeout, scenario.workers, scenario.report_interval) == (30, 1, 5)
     audit = scenario.writes[0]
     assert (audit.insert, audit.batch, audit.seed.rows) == (70, 100, 5000)
     assert [column.type for column in audit.seed.table.columns] == [

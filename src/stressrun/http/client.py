@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 
 import httpx
 
+from stressrun.errors import ExitCode, StressrunError
 from stressrun.safety.guard import Guard
+from stressrun.units import format_duration
+
+
+class NoAnswerError(StressrunError):
+    """A request got no answer; the message says what was seen instead."""
+
+    exit_code = ExitCode.SETUP
 
 
 async def fetch(
@@ -14,11 +23,32 @@ async def fetch(
 ) -> httpx.Response:
     """Send one request to an address that the guard allows; redirects are not followed.
 
-    Raises RefusedError or SetupError from the guard, httpx.HTTPError when no answer came.
+    Raises RefusedError or SetupError from the guard, NoAnswerError when no answer came within
+    `timeout` seconds.
     """
     transport = _GuardedTransport(guard)
-    async with httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as client:
-        return await client.request(method, url, json=json)
+    try:
+        async with httpx.AsyncClient(
+            transport=transport, timeout=timeout, trust_env=False
+        ) as client:
+            return await client.request(method, url, json=json)
+    except httpx.TimeoutException as error:
+        raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
+    except httpx.HTTPError as error:
+        raise NoAnswerError(system_reason(error)) from error
+
+
+def system_reason(error: BaseException) -> str:
+    """What the system said at the bottom of an error, such as `connection refused`."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.errno:
+            return os.strerror(below.errno).lower()
+        if isinstance(below, BaseExceptionGroup):  # one of each address that was tried
+            below = below.exceptions[0]
+        else:
+            below = below.__cause__ or below.__context__
+    return str(error) or type(error).__name__
 
 
 class _GuardedTransport(httpx.AsyncHTTPTransport):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -15,7 +14,6 @@ Render = Callable[[int, Mapping[str, object]], bytes]
 
 _BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 _JSON = b"Content-Type: application/json\r\n"
-_PATH_SAFE = "/?&=%:@!$'()*+,;~-._[]"
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -64,14 +62,9 @@ def _without_body(start: bytes, path: Render, headers: Render, end: bytes) -> Re
 
 
 def _compile_path(request: Request, seed: int, site: str) -> Render:
-    parts = tuple(
-        quote(part, safe=_PATH_SAFE) if isinstance(part, str) else part
-        for part in request.path.parts
-    )
-    path = replace(request.path, parts=parts)
     # A value is one segment or one argument, whatever is in it.
-    text = compile_text(path, seed, f"{site}.path", escape=partial(quote, safe=""))
-    if path.constant:
+    text = compile_text(request.path, seed, f"{site}.path", escape=partial(quote, safe=""))
+    if request.path.constant:
         return _always(text(0, {}).encode())
     return lambda index, variables: text(index, variables).encode()
 

@@ -40,11 +40,10 @@ from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.scenario.load import Document, Loaded
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.services.guardian import Guardian
+from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
 from stressrun.verdict.thresholds import Evaluation, evaluate
-
-_REPORT_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,17 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    """What a run holds while it lives."""
+
+    ledger: Ledger
+    guard: Guard
+    guardian: Guardian
+    services: Services
+    crew: Crew
+
+
 class Controller:
     """Runs one loaded scenario; what happens is told to the `listeners`."""
 
@@ -73,25 +83,26 @@ class Controller:
         self._options = options
         self._started_at = datetime.now(UTC)
         self._scenario: Scenario = loaded.scenario
+        self._values: Mapping[str, str] = {}
         self._results: list[StageResult] = []
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
+        self._resources: _Resources | None = None
         self._setting_up = trio.CancelScope()
+        self._loading = False
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
-        self._loading: Crew | None = None
-        self._guardian: Guardian | None = None
-        self._ledger: Ledger | None = None
 
     async def run(self) -> RunFinished:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
+            self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
             try:
-                with open_ledger(self._options.state) as self._ledger:
+                with open_ledger(self._options.state) as ledger:
                     self.directory.mkdir(parents=True)
                     with teardown.locked(self.directory):
-                        await self._run(self._ledger)
+                        await self._run(ledger)
             except StressrunError as error:
                 self._failure = error
             finished = self._conclude()
@@ -100,13 +111,28 @@ class Controller:
         return finished
 
     async def _run(self, ledger: Ledger) -> None:
-        values = {**reserve(self._scenario.services), "run.id": self.run_id}
-        document, self._scenario = self._loaded.resolve(values)
-        self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
-        guard = Guard(self._scenario.allow_hosts)
         become_subreaper()
         _raise_descriptor_limit()
-        guardian = self._guardian = Guardian(f"{MARK}={self.run_id}/")
+        held = self._resources = self._hold(ledger)
+        try:
+            with self._setting_up:
+                await self._set_up(held)
+            if self._signal is None:
+                await self._run_stages(held)
+        except (StressrunError, ExceptionGroup) as error:
+            self._failure = _told(error)
+        finally:
+            with trio.CancelScope(shield=True):
+                await held.crew.close()
+                if self._options.keep and ledger.outstanding(self.run_id):
+                    self._keep(held)
+                else:
+                    await self._tear_down(held)
+                held.guardian.release()
+
+    def _hold(self, ledger: Ledger) -> _Resources:
+        guard = Guard(self._scenario.allow_hosts)
+        guardian = Guardian(f"{MARK}={self.run_id}/")
         services = Services(
             run_id=self.run_id,
             directory=self.directory,
@@ -116,53 +142,52 @@ class Controller:
             keep=self._options.keep,
             told=self._note,
         )
-        crew = Crew(self.run_id, self.directory)
-        try:
-            with self._setting_up:
-                await check_targets(self._scenario, guard)
-                await services.start(self._scenario.services, values)
-                await self._fill_and_prepare(ledger, guard, crew, document)
-            if self._signal is None:
-                self._loading = crew
-                await self._run_stages(crew, services)
-        except (StressrunError, ExceptionGroup) as error:
-            self._failure = _told(error)
-        finally:
-            self._loading = None
-            with trio.CancelScope(shield=True):
-                await crew.close()
-                if self._options.keep and ledger.outstanding(self.run_id):
-                    self._keep(services, values)
-                else:
-                    await self._tear_down(ledger, guard, services)
-                guardian.release()
+        return _Resources(ledger, guard, guardian, services, Crew(self.run_id, self.directory))
 
-    async def _fill_and_prepare(
-        self, ledger: Ledger, guard: Guard, crew: Crew, document: Document
-    ) -> None:
-        """Fill the database and have the workers prepare; all of it in the ledger beforehand."""
-        scenario = self._scenario
-        teardown.record(scenario, ledger, self.run_id)
-        disposable = teardown.is_disposable(scenario)
+    # Setting up.
+
+    async def _set_up(self, held: _Resources) -> None:
+        """Start the services, fill the database, have the workers prepare."""
+        try:
+            document = await self._start_services(held)
+        except PortTakenError:
+            # Somebody took a port after it was reserved: once more, with others.
+            await held.services.stop()
+            document = await self._start_services(held)
+        teardown.record(self._scenario, held.ledger, self.run_id)
+        disposable = teardown.is_disposable(self._scenario)
         await prepare_database(
-            scenario,
-            None if disposable else ledger,
-            guard,
+            self._scenario,
+            None if disposable else held.ledger,
+            held.guard,
             run_id=self.run_id,
             told=self._note,
         )
-        await crew.start(scenario, document, None if disposable else self._options.state)
+        state = None if disposable else self._options.state
+        await held.crew.start(self._scenario, document, state)
+
+    async def _start_services(self, held: _Resources) -> Document:
+        """Give the services their ports and start them; returns the document for the workers."""
+        self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
+        document, self._scenario = self._loaded.resolve(self._values)
+        await check_targets(self._scenario, held.guard)
+        await held.services.start(self._scenario.services, self._values)
+        return document
 
     # The stages.
 
-    async def _run_stages(self, crew: Crew, services: Services) -> None:
+    async def _run_stages(self, held: _Resources) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
             result = StageResult(stage, number)
             self._results.append(result)
-            await self._run_stage(crew, result)
+            self._loading = True
+            try:
+                await self._run_stage(held.crew, result)
+            finally:
+                self._loading = False
             self._tell(StageFinished(result))
-            for lost in services.lost():
+            for lost in held.services.lost():
                 self._note(f"the last lines of {lost.name}:\n{lost.tail}")
                 raise TargetLost(
                     f"service {lost.name} ended by itself in stage {stage.name} ({lost.status})",
@@ -173,8 +198,7 @@ class Controller:
 
     async def _run_stage(self, crew: Crew, result: StageResult) -> None:
         start = crew.next_start()
-        interval = self._scenario.report_interval or _REPORT_INTERVAL
-        ticker = _Ticker(result.stage, interval, start, self._tell)
+        ticker = _Ticker(result.stage, self._scenario.report_interval, start, self._tell)
 
         def heard(books: Recorder, most_vus: int) -> None:
             result.most_vus = max(result.most_vus, most_vus)
@@ -189,23 +213,21 @@ class Controller:
 
     # The end.
 
-    async def _tear_down(self, ledger: Ledger, guard: Guard, services: Services) -> None:
-        failures = await teardown.undo_data(ledger, guard, self.run_id, self._note)
-        await services.stop()
-        await kill_remaining_descendants()
+    async def _tear_down(self, held: _Resources) -> None:
+        failures = await teardown.undo_data(held.ledger, held.guard, self.run_id, self._note)
+        await held.services.stop()
+        await kill_remaining_descendants(spare=[held.guardian.pid])
         self._residue = failures + [
             teardown.describe(entry)
-            for entry in ledger.outstanding(self.run_id)
+            for entry in held.ledger.outstanding(self.run_id)
             if entry.kind in teardown.SERVICE_KINDS
         ]
 
-    def _keep(self, services: Services, values: Mapping[str, str]) -> None:
-        urls = {
-            service.name: values[f"services.{service.name}.url"]
-            for service in self._scenario.services
-        }
+    def _keep(self, held: _Resources) -> None:
+        names = [service.name for service in self._scenario.services]
+        urls = {name: self._values[f"services.{name}.url"] for name in names}
         self._tell(Kept(self.run_id, urls))
-        services.release()
+        held.services.release()
 
     def _conclude(self) -> RunFinished:
         complete = len(self._results) == len(self._scenario.stages) and not (
@@ -278,16 +300,15 @@ class Controller:
                 self._stopped_at = time.monotonic_ns()
                 self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
                 self._setting_up.cancel()
-                if self._loading is not None:
-                    await self._loading.stop()
+                if self._loading and self._resources is not None:
+                    await self._resources.crew.stop()
 
     def _abandon(self, number: Signals) -> None:
         """End at once: the guardian ends all processes, the ledger names what else is left."""
         self._signal = number
-        if self._guardian is not None:
-            self._guardian.avenge()
-        if self._ledger is not None:
-            self._residue = teardown.left_behind(self._ledger, self.run_id)
+        if self._resources is not None:
+            self._resources.guardian.avenge()
+            self._residue = teardown.left_behind(self._resources.ledger, self.run_id)
         finished = self._conclude()
         self._tell(replace(finished, verdict="interrupted", exit_code=ExitCode(128 + number)))
         os._exit(128 + number)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import psycopg
 import trio
 
@@ -99,7 +98,7 @@ async def _undone(entry: Entry, guard: Guard, run_id: str) -> str:
         return f"{error.message} ({error.hint})"
     except StressrunError as error:
         return error.message
-    except (psycopg.Error, httpx.HTTPError) as error:
+    except psycopg.Error as error:
         return str(error).strip() or type(error).__name__
     return ""
 

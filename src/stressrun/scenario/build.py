@@ -32,6 +32,7 @@ from stressrun.scenario.urls import base_url, database_url
 from stressrun.units import parse_duration
 
 _REQUEST_TIMEOUT = 30.0
+_REPORT_INTERVAL = 5.0
 
 
 def scenario_from(document: Mapping[str, Plain]) -> Scenario:
@@ -73,7 +74,7 @@ def build(document: dict[str, Plain], faults: Faults) -> Scenario:
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
         database_url=_database_url(root, services),
-        request_timeout=_duration(root, "http", "timeout") or _REQUEST_TIMEOUT,
+        request_timeout=_duration(root, "http", "timeout", _REQUEST_TIMEOUT),
         workers=_integer(root, "workers", 1),
         seeding=tuple(build_seed(part) for part in root.items("seeding")),
         endpoints=endpoints,
@@ -81,7 +82,7 @@ def build(document: dict[str, Plain], faults: Faults) -> Scenario:
         stages=stages,
         thresholds=_thresholds(root, names, stages, writes),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
-        report_interval=_duration(root, "report", "interval"),
+        report_interval=_duration(root, "report", "interval", _REPORT_INTERVAL),
     )
 
 
@@ -111,10 +112,10 @@ def _integer(root: Part, key: str, default: int) -> int:
     return default if part is None else int(part.number())
 
 
-def _duration(root: Part, section: str, key: str) -> float | None:
+def _duration(root: Part, section: str, key: str, default: float) -> float:
     part = root[section].get(key) if section in root and root[section].sound else None
     if part is None:
-        return None
+        return default
     seconds = part.parsed(parse_duration, 1.0)
     if seconds == 0:
         part.fault("expected a duration above 0")

@@ -98,7 +98,13 @@ class _Steps:
     def _json(self, part: Part) -> Json:
         for place, text in strings(part.value, part.place):
             self._template(Part(text, place, part.faults), text)
-        return parse_json(part.value) if part.sound else parse_json(None)
+        if not part.sound:
+            return parse_json(None)
+        try:
+            return parse_json(part.value)
+        except ExpressionError as error:
+            Part(None, (*part.place, *error.path), part.faults).fault(error.message, error.hint)
+            return parse_json(None)
 
     def _template(self, part: Part, text: str, offset: int = 0) -> Template:
         try:
@@ -136,7 +142,11 @@ def _path(part: Part) -> JsonPath:
 
 
 def _check_variable(name: str, part: Part) -> None:
-    if not parse(f"${{{name}}}").variables:
+    try:
+        taken = not parse(f"${{{name}}}").variables
+    except ExpressionError:
+        taken = True
+    if taken:
         part.fault(f"{name!r} is the name of a generator", "capture it under another name")
 
 

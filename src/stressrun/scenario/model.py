@@ -240,4 +240,4 @@ class Scenario:
     stages: tuple[Stage, ...]
     thresholds: tuple[Threshold, ...]
     teardown: tuple[Teardown, ...]
-    report_interval: float | None
+    report_interval: float

@@ -63,19 +63,21 @@ class Guardian:
         if self._writer < 0:
             return
         self._tell("release")
+        self._finish(_DEADLINE)
+
+    def avenge(self) -> None:
+        """Have the guardian do now what it would do if we were killed, and wait for it."""
+        if self._writer >= 0:
+            self._finish(2 * _DEADLINE)
+
+    def _finish(self, deadline: float) -> None:
         os.close(self._writer)
         self._writer = -1
         try:
-            self._popen.wait(timeout=_DEADLINE)
+            self._popen.wait(timeout=deadline)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
-
-    def avenge(self) -> None:
-        """Have the guardian do now what it would do if we were killed; does not wait for it."""
-        if self._writer >= 0:
-            os.close(self._writer)
-            self._writer = -1
 
     def _tell(self, line: str) -> None:
         if self._writer < 0:

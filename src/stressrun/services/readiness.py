@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 
 from stressrun.errors import SetupError, StressrunError
-from stressrun.http.client import fetch
+from stressrun.http.client import NoAnswerError, fetch, system_reason
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Readiness
 from stressrun.services.process import ServiceProcess, describe_status
@@ -92,11 +90,9 @@ async def _try_http(url: str, guard: Guard) -> str:
     """Empty when the page answers 200, else what was seen."""
     try:
         response = await fetch("GET", url, guard=guard, timeout=_MOST_PER_TRY)
-    except httpx.TimeoutException:
-        return f"no answer within {format_duration(_MOST_PER_TRY)}"
-    except httpx.HTTPError as error:
-        return _reason(error)
-    return "" if response.status_code == httpx.codes.OK else f"status {response.status_code}"
+    except NoAnswerError as error:
+        return error.message
+    return "" if response.status_code == 200 else f"status {response.status_code}"
 
 
 async def _try_tcp(url: str, guard: Guard) -> str:
@@ -108,20 +104,7 @@ async def _try_tcp(url: str, guard: Guard) -> str:
         try:
             stream = await trio.open_tcp_stream(address, port)
         except OSError as error:
-            return _reason(error)
+            return system_reason(error)
         await stream.aclose()
         return ""
     return f"no connection within {format_duration(_MOST_PER_TRY)}"
-
-
-def _reason(error: BaseException) -> str:
-    """What the system said at the bottom of an error, such as `connection refused`."""
-    below: BaseException | None = error
-    while below is not None:
-        if isinstance(below, OSError) and below.errno:
-            return os.strerror(below.errno).lower()
-        if isinstance(below, BaseExceptionGroup):  # one of each address that was tried
-            below = below.exceptions[0]
-        else:
-            below = below.__cause__ or below.__context__
-    return str(error) or type(error).__name__
