@@ -8,9 +8,10 @@ import jsonschema
 import psycopg
 from runs import CHECKOUT, ROOT, assert_nothing_is_left, stressrun
 
+# Short stages have too few checkouts for the p99 that the scenario asks for.
 SHORT = [
-    f"--set=stages.{stage}.duration={duration}"
-    for stage, duration in (("warm-up", "1s"), ("ramp", "2s"), ("peak", "3s"), ("users", "1s"))
+    "--set=thresholds=[http errors < 1%]",
+    *(f"--set=stages.{name}.duration=600ms" for name in ("warm-up", "ramp", "peak", "users")),
 ]
 
 
@@ -56,9 +57,7 @@ def test_the_report_counts_what_the_service_and_the_database_counted(tmp_path: P
 
 
 def test_a_run_leaves_nothing_and_its_report_is_valid(tmp_path: Path) -> None:
-    short = [f"--set=stages.{name}.duration=500ms" for name in ("warm-up", "ramp", "peak", "users")]
-    without_p99 = "--set=thresholds=[http errors < 1%]"
-    ended = stressrun(tmp_path, CHECKOUT, *short, without_p99, "--report-dir", tmp_path / "reports")
+    ended = stressrun(tmp_path, CHECKOUT, *SHORT, "--report-dir", tmp_path / "reports")
     assert ended.code == 0, ended.output
     assert_nothing_is_left(ended)
     report = json.loads((tmp_path / "reports" / "report.json").read_text())
@@ -70,7 +69,7 @@ def test_a_run_leaves_nothing_and_its_report_is_valid(tmp_path: Path) -> None:
         stage["name"]: sum(r["planned"] for r in stage["rows"] if r["kind"] == "endpoint")
         for stage in report["stages"]
     }
-    assert (planned["warm-up"], planned["ramp"], planned["peak"]) == (25, 75, 125)
+    assert (planned["warm-up"], planned["ramp"], planned["peak"]) == (30, 90, 150)
     for name in ("browse", "checkout", "└ POST /carts", "audit.insert", "verdict: passed"):
         assert name in ended.output
 

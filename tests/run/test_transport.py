@@ -1,7 +1,7 @@
 import socket
 
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stressrun.run.transport import Channel
@@ -9,10 +9,12 @@ from stressrun.run.transport import Channel
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
 )
 
 
-@given(st.lists(st.dictionaries(st.text(), values), max_size=5))
+@settings(max_examples=30)
+@given(st.lists(st.dictionaries(st.text(), values, max_size=5), max_size=3))
 def test_messages_arrive_whole_and_in_order(messages: list[dict[str, object]]) -> None:
     async def exchange() -> list[dict[str, object] | None]:
         ours, theirs = map(Channel, socket.socketpair())
