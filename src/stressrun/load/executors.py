@@ -11,21 +11,26 @@ from stressrun.load.pacing import Pacing, Population, Segment
 from stressrun.scenario.model import Arrivals, Load
 
 _SECOND = 1_000_000_000
-# An arrival that was due before the end may still start this long after it: being woken some
-# microseconds late must not drop it.
-_LAST_CALL = 10_000_000
 
 
 class Executor(Protocol):
-    """Hands out the iterations of one stage to one worker."""
+    """Hands out the iterations of one stage to one worker.
+
+    What is due by the end is handed out until `close`, so that a generator that is woken late
+    drops nothing that a free virtual user can still start.
+    """
 
     end: int
+    closed: bool
 
     def take(self, now: int, running: int) -> tuple[int, int] | None:
         """The number and the intended start of an iteration to start now, with `running` VUs."""
 
     def wake(self, now: int) -> int | None:
         """When `take` may have more, if no VU becomes free before; None: never."""
+
+    def close(self) -> None:
+        """Hand out no more."""
 
     def drop(self, now: int) -> list[int]:
         """The numbers of the iterations that were due by `now` and never started."""
@@ -40,13 +45,12 @@ class ArrivalExecutor:
         self._start = start
         self._count = pacing.count
         self._number = segment.index
+        self.closed = False
         self.end = start + round(pacing.duration * _SECOND)
         self._due = self._instant()
 
     def take(self, now: int, running: int) -> tuple[int, int] | None:
-        if self._due > min(now, self.end) or self._number >= self._count:
-            return None
-        if now >= self.end + _LAST_CALL:
+        if self.closed or self._due > min(now, self.end) or self._number >= self._count:
             return None
         taken = self._number, self._due
         self._number += self._segment.of
@@ -54,9 +58,12 @@ class ArrivalExecutor:
         return taken
 
     def wake(self, now: int) -> int | None:
-        if self._number >= self._count or self._due > self.end or now >= self.end + _LAST_CALL:
+        if self.closed or self._number >= self._count or self._due > self.end:
             return None
         return self._due
+
+    def close(self) -> None:
+        self.closed = True
 
     def drop(self, now: int) -> list[int]:
         dropped = []
@@ -82,10 +89,11 @@ class UserExecutor:
         self._number = segment.index
         self._target = 0
         self._changes_at: int | None = start
+        self.closed = False
         self.end = start + round(population.duration * _SECOND)
 
     def take(self, now: int, running: int) -> tuple[int, int] | None:
-        if now >= self.end or now < self._start:
+        if self.closed or now >= self.end or now < self._start:
             return None
         if self._changes_at is not None and now >= self._changes_at:
             self._retarget(now)
@@ -99,6 +107,9 @@ class UserExecutor:
         if self._changes_at is None or self._changes_at >= self.end:
             return None
         return self._changes_at
+
+    def close(self) -> None:
+        self.closed = True
 
     def drop(self, now: int) -> list[int]:
         return []

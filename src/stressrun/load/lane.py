@@ -139,6 +139,8 @@ class Lane:
         while True:
             now = self._clock()
             self._start_due(work)
+            if now >= executor.end:
+                executor.close()
             while self._thinking and self._thinking[0][0] <= now:
                 wake, _, user = heappop(self._thinking)
                 self._resume(user, None, wake)

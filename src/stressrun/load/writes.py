@@ -97,16 +97,20 @@ class MixRunner:
 
     async def _dispatch(self, work: Executor) -> None:
         """Unpark a connection's task whenever an operation becomes due, and all at the end."""
-        while (now := time.monotonic_ns()) < work.end:
+        while True:
+            now = time.monotonic_ns()
             wake = work.wake(now)
-            if wake is None or wake > now:
-                await self._timer.wait_until(min(wake or work.end, work.end))
-            elif self._parked:
+            if wake is not None and wake <= now and self._parked:
                 self._parked.unpark()
                 await trio.lowlevel.checkpoint()
-            else:
+            elif now >= work.end:
+                break
+            elif wake is not None and wake <= now:
                 # All are busy: each takes what is due when it is free, without being told.
                 await self._timer.wait_until(min(now + _BUSY_PAUSE, work.end))
+            else:
+                await self._timer.wait_until(min(wake or work.end, work.end))
+        work.close()
         self._parked.unpark_all()
 
     async def _work(self, place: int, work: Executor) -> None:
@@ -114,7 +118,7 @@ class MixRunner:
             now = time.monotonic_ns()
             taken = work.take(now, self._running)
             if taken is None:
-                if now >= work.end:
+                if work.closed:
                     return
                 await self._parked.park()
                 continue
