@@ -273,6 +273,25 @@ async def test_a_refused_connection_is_a_failure_and_not_the_end() -> None:
     assert dict(only(recorder).errors) == {"refused": 20}
 
 
+async def test_users_who_are_refused_leave_the_loop_its_turns() -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    with trio.socket.socket() as unused:
+        await unused.bind(("127.0.0.1", 0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_turns)
+            recorder = await run_lane(unused.getsockname()[1], endpoint(request()), load=ONE_USER)
+            nursery.cancel_scope.cancel()
+    row = only(recorder)
+    assert row.planned == row.errors["refused"] > turns > 3
+
+
 async def test_a_server_that_never_answers_is_timed_out() -> None:
     async def answer(exchange: Exchange) -> bytes:
         await trio.sleep_forever()

@@ -138,8 +138,8 @@ class Lane:
         next_check = last_turn + _TIMEOUT_CHECK
         while True:
             now = self._clock()
-            self._start_due(work)
-            if now >= executor.end:
+            more = self._start_due(work, now + _TURN)
+            if now >= executor.end and not more:
                 executor.close()
             while self._thinking and self._thinking[0][0] <= now:
                 wake, _, user = heappop(self._thinking)
@@ -152,19 +152,25 @@ class Lane:
             events = self._poller.poll()
             for descriptor, event in events:
                 self._ready(descriptor, event)
-            if not events:
+            if not events and not more:
                 last_turn = now
                 await self._poller.wait(self._next_instant(now, executor, next_check))
             elif now - last_turn > _TURN:
                 last_turn = now
                 await trio.lowlevel.checkpoint()
 
-    def _start_due(self, work: Assignment) -> None:
+    def _start_due(self, work: Assignment, until: int) -> bool:
+        """Start what is due; True when `until` has come with more of it.
+
+        Iterations that fail at once, because no connection can be made, would never let go.
+        """
         while len(self._busy) < self._max_vus:
             now = self._clock()
+            if now > until:
+                return True
             taken = work.executor.take(now, len(self._busy))
             if taken is None:
-                return
+                return False
             number, due = taken
             # Late because every virtual user was busy is the target's doing, not the generator's.
             if due >= self._free_since:
@@ -174,6 +180,7 @@ class Lane:
             self.most_running = max(self.most_running, len(self._busy))
             user.iteration = work.iteration(number)
             self._resume(user, None, due)
+        return False
 
     def _next_instant(self, now: int, executor: Executor, next_check: int) -> int | None:
         instants = [executor.end] if now < executor.end else []
