@@ -75,6 +75,13 @@ def test_given_headers_take_the_place_of_the_usual_ones() -> None:
     assert (headers["user-agent"], headers["X-Id"]) == ("mine", "3")
 
 
+def test_a_given_content_type_takes_the_place_of_the_usual_one() -> None:
+    given = {"content-type": "application/merge-patch+json"}
+    _, headers, _ = rendered("PATCH", headers=given, json={"a": 1})
+    assert headers["content-type"] == "application/merge-patch+json"
+    assert "Content-Type" not in headers
+
+
 def test_a_captured_value_cannot_begin_another_header() -> None:
     _, headers, _ = rendered(headers={"X-Id": "${id}"}, variables={"id": "3\r\nEvil: 1"})
     assert headers["X-Id"] == "3  Evil: 1"

@@ -93,6 +93,14 @@ def test_the_target_of_a_ramp_is_followed_by_waking_at_its_changes() -> None:
     assert targets == [1, 2, 3, 4]
 
 
+def test_a_ramp_that_nobody_followed_wakes_nobody_after_the_end() -> None:
+    what = UserExecutor(Population(Ramp(1, 40), 1), WHOLE, start=0)
+    assert what.wake(0) is not None
+    assert what.wake(what.end) is None
+    what.close()
+    assert what.wake(0) is None
+
+
 @pytest.mark.parametrize(
     ("load", "kind"),
     [(Arrivals(Ramp(5, 5), 10), ArrivalExecutor), (Users(Ramp(5, 5)), UserExecutor)],

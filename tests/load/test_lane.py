@@ -179,6 +179,11 @@ async def test_an_answer_is_judged_by_what_is_expected(
             "malformed",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "closed early"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "closed early"),
+        (
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+            "closed early",
+        ),
         (None, "closed"),
     ],
 )
@@ -196,22 +201,30 @@ async def test_a_broken_answer_is_a_failure_of_its_kind(content: bytes | None, e
 
 @pytest.mark.parametrize(
     ("captures", "error"),
-    [({"x": "$.nothing"}, "capture: no x"), ({"x": "$.id.deeper"}, "capture: no x")],
+    [
+        ({"x": "$.nothing"}, "capture: no x"),
+        ({"x": "$.id.deeper"}, "capture: no x"),
+        ({"x": "$.half"}, "capture: x is not text"),
+    ],
 )
 async def test_a_capture_that_finds_nothing_fails_the_step(
     captures: dict[str, str], error: str
 ) -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        return response(200, {"id": 7, "half": "\ud800"})
+
     recorder, server = await against(
-        ok, endpoint(request(captures=captures), request(path="/never")), load=RATE
+        answer, endpoint(request(captures=captures), request(path="/never")), load=RATE
     )
     assert dict(recorder.rows["endpoint", "e"].errors) == {error: 20}
     assert recorder.rows["step", "e: GET /never"].planned == 0
     assert len(server.exchanges) == 20
 
 
-async def test_a_body_that_is_not_json_fails_the_capture() -> None:
+@pytest.mark.parametrize("body", [b"<>", b"[" * 100_000, b"\xff"])
+async def test_a_body_that_is_not_json_fails_the_capture(body: bytes) -> None:
     async def answer(exchange: Exchange) -> bytes:
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n<>"
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
     recorder, _ = await against(answer, endpoint(request(captures={"x": "$.id"})), load=RATE)
     assert dict(only(recorder).errors) == {"capture: the body is not JSON": 20}
@@ -236,16 +249,19 @@ async def test_every_delimitation_of_an_answer_is_understood(content: bytes) -> 
 
 async def test_an_answer_may_be_delimited_by_the_end_of_the_connection() -> None:
     async def answer(exchange: Exchange) -> bytes | None:
-        await exchange.stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
+        await exchange.stream.send_all(b"HTTP/1.1 200 OK\r\nX: ")
+        await trio.lowlevel.checkpoint()
+        await exchange.stream.send_all(b"1\r\n\r\nuntil the end")
         return None
 
     recorder, server = await against(answer, endpoint(request()), load=RATE)
     assert (only(recorder).succeeded, server.connections) == (20, 20)
 
 
-async def test_the_answer_to_a_head_has_no_body() -> None:
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+async def test_the_answer_to_a_head_has_no_body(before: bytes) -> None:
     async def answer(exchange: Exchange) -> bytes:
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
+        return before + b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
 
     recorder, server = await against(answer, endpoint(request("HEAD")), load=ONE_USER)
     assert only(recorder).succeeded == len(server.exchanges) > 5
@@ -270,7 +286,9 @@ async def test_a_refused_connection_is_a_failure_and_not_the_end() -> None:
     with trio.socket.socket() as unused:
         await unused.bind(("127.0.0.1", 0))
         recorder = await run_lane(unused.getsockname()[1], endpoint(request()), load=RATE)
-    assert dict(only(recorder).errors) == {"refused": 20}
+    row = only(recorder)
+    assert dict(row.errors) == {"refused": 20}
+    assert (row.service.count, row.response.count) == (0, 20), "what was not sent took no service"
 
 
 async def test_users_who_are_refused_leave_the_loop_its_turns() -> None:

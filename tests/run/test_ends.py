@@ -1,6 +1,10 @@
 """Every way a run can end: its exit code, its words, and what is left behind: nothing."""
 
+import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -257,6 +261,91 @@ def test_a_killed_run_leaves_no_process_and_clean_removes_the_rest(
     assert_database_is_clean(database_url)
 
 
+def test_a_dead_service_s_port_is_nobody_s_to_clean(tmp_path: Path, database_url: str) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    port = int(run.wait_for("service api is ready").partition("127.0.0.1:")[2].split()[0])
+    run.wait_for("stage second")
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    with socket.create_server(("127.0.0.1", port)) as stranger:
+        stranger.setblocking(False)
+        cleaned = stressrun(tmp_path, "clean", "--all")
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+    assert cleaned.code == 5
+    assert "not sent, as the service api has ended" in cleaned.output
+    stressrun(tmp_path, "clean", "--all", "--forget")
+    assert_nothing_is_left(ended, timeout=30)
+
+
+def test_a_table_of_a_live_run_is_not_shared(tmp_path: Path, database_url: str) -> None:
+    first = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    first.wait_for("stage second")
+    second = stressrun(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    first.signal(signal.SIGINT)
+    assert_told(second, 3, "load_test_data was made by the run")
+    assert_told(first.end(), 130, "stopped by SIGINT")
+    assert_database_is_clean(database_url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_worker_makes_the_run_invalid(
+    tmp_path: Path, database_url: str, number: signal.Signals
+) -> None:
+    run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
+    run.wait_for("stage second")
+    (worker,) = (
+        process
+        for process in psutil.Process(run.process.pid).children()
+        if "STRESSRUN_SERVICE" in process.environ()
+        and process.environ()["STRESSRUN_SERVICE"].endswith("worker-writes")
+    )
+    worker.send_signal(number)
+    ended = run.end()
+    assert_told(ended, 4, "the worker writes")
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_several_workers_share_the_load_exactly(tmp_path: Path, database_url: str) -> None:
+    ended = stressrun(tmp_path, SHOP, "--set", "workers=3", TEST_DATABASE_URL=database_url)
+    assert_told(ended, 0, "")
+    first, second = ended.report["stages"]
+    planned = {row["name"]: row["planned"] for row in first["rows"]}
+    assert planned["list"] + planned["checkout"] == 20
+    assert (first["generator"]["workers"], second["most_vus"]) == (4, 3)
+
+
+def test_modules_beside_the_scenario_do_not_reach_the_workers(
+    tmp_path: Path, database_url: str
+) -> None:
+    for name in ("httptools", "queue", "secrets"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    command = [sys.executable, "-P", "-m", "stressrun", str(SHOP)]
+    environment = {**os.environ, "TEST_DATABASE_URL": database_url}
+    api = "--set=services.api.command=[python, -P, -m, stressrun.demo.checkout]"
+    ended = subprocess.run(
+        [*command, api], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "environment"), [(">&-", {}), ("", {"PYTHONIOENCODING": "ascii"})]
+)
+def test_an_output_of_any_kind_does_not_end_the_run(
+    tmp_path: Path, database_url: str, redirection: str, environment: dict[str, str]
+) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m stressrun '{SHOP}' {redirection}"],
+        cwd=tmp_path,
+        env={**os.environ, **environment, "TEST_DATABASE_URL": database_url},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_what_only_a_dead_service_could_remove_is_named_until_it_is_forgotten(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -307,8 +396,8 @@ def test_a_report_that_cannot_be_written(tmp_path: Path, database_url: str) -> N
     (tmp_path / "taken").write_text("a file where the folder should be")
     ended = stressrun(tmp_path, SHOP, "--report-dir", "taken/here", TEST_DATABASE_URL=database_url)
     assert ended.code == 7, ended.output
-    assert "the report could not be written" in ended.output
-    assert_nothing_is_left(ended)
+    assert "no report can be written to taken/here" in ended.output
+    assert "stressrun shop" not in ended.output, "it is told before the run"
 
 
 def test_the_writes_of_a_run_are_all_in_the_table(tmp_path: Path) -> None:

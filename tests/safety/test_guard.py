@@ -28,6 +28,13 @@ async def test_an_address_or_a_network_can_be_allowed(allowed: str, host: str) -
     assert await Guard([allowed]).resolve(host, 80) == (host,)
 
 
+async def test_a_name_without_an_address_allows_none_and_forbids_none() -> None:
+    guard = Guard(["no-such-host.invalid", "192.0.2.0/24"])
+    assert await guard.resolve("192.0.2.7", 80) == ("192.0.2.7",)
+    with pytest.raises(RefusedError):
+        await guard.resolve("198.51.100.1", 80)
+
+
 @pytest.mark.parametrize("allowed", ["192.0.2.8", "198.51.100.0/24"])
 async def test_allowing_one_does_not_allow_another(allowed: str) -> None:
     with pytest.raises(RefusedError):

@@ -22,6 +22,9 @@ _STATE = Path(".stressrun")
 @click.option("--forget", is_flag=True, help="Strike out what cannot be undone: you have done it.")
 def clean(run_id: str | None, every: bool, forget: bool) -> None:
     """Remove what the run RUN_ID left behind; without one, list what there is."""
+    if not (_STATE / "ledger.db").exists():
+        _tell_nothing()
+        return
     with open_ledger(_STATE) as ledger:
         known = teardown.runs(ledger.outstanding())
         if run_id is None and not every:
@@ -34,7 +37,13 @@ def clean(run_id: str | None, every: bool, forget: bool) -> None:
             )
         left: list[str] = []
         for run in [run_id] if run_id is not None else known:
-            left += trio.run(_clean, run, ledger)
+            try:
+                left += trio.run(_clean, run, ledger)
+            except UsageError as live:
+                if not every:
+                    raise
+                click.echo(live.message)
+                continue
             if forget:
                 ledger.forget(run)
     if left and not forget:
@@ -44,11 +53,15 @@ def clean(run_id: str | None, every: bool, forget: bool) -> None:
         )
 
 
+def _tell_nothing() -> None:
+    click.echo(f"nothing is left behind (by runs in {Path.cwd()}, whose ledger is in {_STATE})")
+
+
 def _list(ledger: Ledger, known: list[str]) -> None:
     if not known:
-        click.echo("nothing is left behind")
+        _tell_nothing()
     for run in known:
-        click.echo(run)
+        click.echo(f"{run} (still running)" if teardown.is_live(_STATE / run) else run)
         for entry in ledger.outstanding(run):
             click.echo(f"  {teardown.describe(entry)}")
 
@@ -61,8 +74,13 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
         guard = Guard(teardown.allowed_hosts(ledger.outstanding(run_id)))
         failures = await teardown.undo_data(ledger, guard, run_id, click.echo)
         for entry in ledger.outstanding(run_id):
-            if entry.kind in teardown.SERVICE_KINDS:
+            if entry.kind not in teardown.SERVICE_KINDS:
+                continue
+            try:
                 await running.undo(entry)
+            except ResidueError as error:
+                failures.append(f"{error.message} ({error.hint})")
+            else:
                 ledger.settle(entry.id)
     if not failures:
         click.echo(f"{run_id}: nothing is left behind")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import traceback
 from importlib import import_module
@@ -12,7 +12,8 @@ import click
 
 from stressrun import __version__
 from stressrun.cli import signals
-from stressrun.errors import ExitCode, ScenarioError, StressrunError
+from stressrun.cli.output import close_output, open_output, tell
+from stressrun.errors import ExitCode, ReportError, StressrunError
 
 # Each command is imported when it is called, so that `--version` and `validate` are quick.
 _COMMANDS = {
@@ -65,6 +66,7 @@ def stressrun() -> None:
 def main() -> None:
     """Run the command line and exit with the code of DESIGN's table."""
     signals.install()
+    open_output()
     try:
         code = stressrun.main(standalone_mode=False)
     except click.ClickException as error:
@@ -74,18 +76,15 @@ def main() -> None:
         code = tell(error)
     except BrokenPipeError:
         code = ExitCode.PASSED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            code = _tell_defect(error)
+        else:
+            code = tell(ReportError(f"the output could not be written: {error.strerror}"))
     except Exception as error:
         code = _tell_defect(error)
-    _close_output()
+    close_output()
     sys.exit(int(code or 0))
-
-
-def tell(error: StressrunError) -> ExitCode:
-    """Print one line of cause and one of remedy to standard error; the exit code."""
-    click.echo(error.message if isinstance(error, ScenarioError) else f"error: {error}", err=True)
-    if error.hint:
-        click.echo(f"remedy: {error.hint}", err=True)
-    return error.exit_code
 
 
 def _tell_defect(error: BaseException) -> ExitCode:
@@ -103,14 +102,6 @@ def _tell_defect(error: BaseException) -> ExitCode:
     click.echo(f"error: a defect of stressrun: {type(error).__name__}: {error}", err=True)
     click.echo(f"remedy: please report it with the traceback ({where})", err=True)
     return ExitCode.DEFECT
-
-
-def _close_output() -> None:
-    """Flush; a reader that has gone (`| head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import trio
 
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
+from stressrun.cli.output import tell
 from stressrun.errors import ExitCode, ReportError
 from stressrun.report.console import Console
 from stressrun.report.document import write_report
@@ -41,15 +42,31 @@ def run(
     loaded = load(
         scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
     )
+    if report_dir is not None:
+        _check_writable(report_dir)
     console = Console(sys.stdout, Mask(loaded.secrets))
     options = Options(file=scenario, report_directory=report_dir, keep=keep)
     controller = Controller(loaded, options)
     report = _Report(report_dir or controller.directory, console)
     controller.listeners += [console, report]
     finished = trio.run(controller.run)
-    if report.error is not None and finished.exit_code in _LESS_GRAVE:
-        raise report.error
+    if report.error is not None:
+        code = tell(report.error)
+        return int(code if finished.exit_code in _LESS_GRAVE else finished.exit_code)
     return int(finished.exit_code)
+
+
+def _check_writable(directory: Path) -> None:
+    """Find out before the run that its report will have a place. Raises ReportError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ReportError(
+            f"no report can be written to {directory}", hint="choose another --report-dir"
+        )
 
 
 _LESS_GRAVE = (ExitCode.PASSED, ExitCode.FAILED, ExitCode.INVALID)

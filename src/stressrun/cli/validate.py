@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from stressrun.cli.options import scenario_options
+from stressrun.cli.output import tell
 from stressrun.errors import ExitCode, ScenarioError
 from stressrun.scenario.load import Loaded, check, load
 from stressrun.units import format_duration
@@ -34,7 +35,7 @@ def validate(
                 )
         except ScenarioError as error:
             wrong = True
-            click.echo(error, err=True)
+            tell(error)
         else:
             click.echo(f"{file}: ok ({_summary(loaded)})")
     if wrong:

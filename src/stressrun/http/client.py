@@ -34,7 +34,7 @@ async def fetch(
             return await client.request(method, url, json=json)
     except httpx.TimeoutException as error:
         raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise NoAnswerError(system_reason(error)) from error
 
 

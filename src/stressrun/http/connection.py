@@ -45,6 +45,7 @@ class Connection:
         "_complete",
         "_expects_body",
         "_head",
+        "_headed",
         "_parser",
         "_pending",
         "_socket",
@@ -67,6 +68,7 @@ class Connection:
         self._pending = b""
         self._complete = 0
         self._head = b""
+        self._headed = False
         self._body: list[bytes] | None = None
         self._expects_body = True
         self.written = False
@@ -97,6 +99,7 @@ class Connection:
         self._expects_body = expects_body
         self._complete = 0
         self._head = b""
+        self._headed = False
         self.received = 0
         self.written = False
         self._pending = request
@@ -124,8 +127,8 @@ class Connection:
             raise ConnectionFailed(_kind(error), str(error)) from error
         if not data:
             return self._ended()
-        if not self.received:
-            self._head = data
+        if not self._headed:
+            self._head += data
         self.received += len(data)
         try:
             self._parser.feed_data(data)
@@ -148,8 +151,7 @@ class Connection:
 
     def _ended(self) -> bool:
         """The peer closed: right only for an answer that is delimited by just that."""
-        head, separator, _ = self._head.partition(b"\r\n\r\n")
-        if not separator or _DELIMITED.search(head):
+        if not self._headed or _DELIMITED.search(_last_head(self._head)):
             raise ConnectionFailed("closed" if not self.received else "closed early")
         self.status = self._parser.get_status_code()
         self.keep_alive = False
@@ -158,7 +160,9 @@ class Connection:
     # What httptools calls.
 
     def on_headers_complete(self) -> None:
-        if not self._expects_body:
+        # What comes before, such as 103 Early Hints, is not the answer yet.
+        self._headed = self._parser.get_status_code() >= 200
+        if self._headed and not self._expects_body:
             # The parser cannot know that this answers a HEAD: begin anew with the next answer.
             self._finish()
             self._parser = httptools.HttpResponseParser(self)
@@ -177,6 +181,12 @@ class Connection:
             self.status = status
             self.keep_alive = self._parser.should_keep_alive()
             self._complete += 1
+
+
+def _last_head(received: bytes) -> bytes:
+    """The head of the answer in what came until it was complete: interim ones stand before it."""
+    heads = received.split(b"\r\n\r\n")
+    return next((head for head in heads if not head.startswith(b"HTTP/1.1 1")), b"")
 
 
 _KINDS = {

@@ -13,7 +13,6 @@ from stressrun.scenario.model import Request
 Render = Callable[[int, Mapping[str, object]], bytes]
 
 _BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
-_JSON = b"Content-Type: application/json\r\n"
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -35,15 +34,12 @@ def compile_request(
 
     def render(index: int, variables: Mapping[str, object]) -> bytes:
         content = body(index, variables)
-        return (
-            b"%b%b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-            % (
-                start,
-                path(index, variables),
-                headers(index, variables),
-                len(content),
-                content,
-            )
+        return b"%b%b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            start,
+            path(index, variables),
+            headers(index, variables),
+            len(content),
+            content,
         )
 
     return render
@@ -76,6 +72,8 @@ def _compile_headers(request: Request, authority: str, seed: int, site: str) -> 
         "User-Agent": f"stressrun/{__version__}",
         "Accept": "*/*",
     }
+    if request.json is not None:
+        defaults["Content-Type"] = "application/json"
     constant = "".join(
         f"{name}: {value}\r\n" for name, value in defaults.items() if name.lower() not in given
     ).encode()

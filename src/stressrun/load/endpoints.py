@@ -101,7 +101,9 @@ async def _reachable(addresses: tuple[str, ...], port: int) -> Address:
         Address(AF_INET6 if ip_address(address).version == 6 else AF_INET, (address, port))
         for address in addresses
     ]
-    for candidate in candidates[: len(candidates) if len(candidates) > 1 else 0]:
+    if len(candidates) == 1:
+        return candidates[0]
+    for candidate in candidates:
         with trio.move_on_after(2), trio.socket.socket(candidate.family) as probe:
             try:
                 await probe.connect(candidate.address)

@@ -17,11 +17,13 @@ class Executor(Protocol):
     """Hands out the iterations of one stage to one worker.
 
     What is due by the end is handed out until `close`, so that a generator that is woken late
-    drops nothing that a free virtual user can still start.
+    drops nothing that a free virtual user can still start. With `keeps_time` what is taken has a
+    due time of its own, else it is due when it is taken.
     """
 
     end: int
     closed: bool
+    keeps_time: bool
 
     def take(self, now: int, running: int) -> tuple[int, int] | None:
         """The number and the intended start of an iteration to start now, with `running` VUs."""
@@ -38,6 +40,8 @@ class Executor(Protocol):
 
 class ArrivalExecutor:
     """Open model: arrivals are due at their instants, whatever the answers do."""
+
+    keeps_time = True
 
     def __init__(self, pacing: Pacing, segment: Segment, start: int) -> None:
         self._pacing = pacing
@@ -82,6 +86,8 @@ class ArrivalExecutor:
 class UserExecutor:
     """Closed model: each of so many virtual users starts an iteration when it is free."""
 
+    keeps_time = False
+
     def __init__(self, population: Population, segment: Segment, start: int) -> None:
         self._population = population
         self._segment = segment
@@ -104,6 +110,8 @@ class UserExecutor:
         return taken
 
     def wake(self, now: int) -> int | None:
+        if self.closed or now >= self.end:
+            return None
         if self._changes_at is None or self._changes_at >= self.end:
             return None
         return self._changes_at

@@ -147,7 +147,7 @@ class Lane:
             if now >= next_check:
                 self._check_timeouts(now)
                 next_check = now + _TIMEOUT_CHECK
-            if now >= executor.end and not self._busy:
+            if executor.closed and not self._busy:
                 return
             events = self._poller.poll()
             for descriptor, event in events:
@@ -173,7 +173,7 @@ class Lane:
                 return False
             number, due = taken
             # Late because every virtual user was busy is the target's doing, not the generator's.
-            if due >= self._free_since:
+            if work.executor.keeps_time and due >= self._free_since:
                 self._recorder.lag.record(now - due)
             user = self._idle.pop() if self._idle else VirtualUser()
             self._busy.add(user)
@@ -182,8 +182,8 @@ class Lane:
             self._resume(user, None, due)
         return False
 
-    def _next_instant(self, now: int, executor: Executor, next_check: int) -> int | None:
-        instants = [executor.end] if now < executor.end else []
+    def _next_instant(self, now: int, executor: Executor, next_check: int) -> int:
+        instants = [next_check if executor.closed else executor.end]
         if self._busy:
             instants.append(next_check)
         if self._thinking:
@@ -192,7 +192,7 @@ class Lane:
             wake = executor.wake(now)
             if wake is not None:
                 instants.append(wake)
-        return min(instants, default=None)
+        return min(instants)
 
     # What a virtual user wants next.
 

@@ -82,10 +82,9 @@ class Poller:
                 return [event for event in events if event[0] != descriptor]
         return events
 
-    async def wait(self, until: int | None) -> None:
-        """Wait until a descriptor is ready or, if given, an instant in nanoseconds has come."""
-        if until is not None:
-            self._timer.arm(until)
+    async def wait(self, until: int) -> None:
+        """Wait until a descriptor is ready or an instant in nanoseconds has come."""
+        self._timer.arm(until)
         await trio.lowlevel.wait_readable(self._epoll.fileno())
 
     def wake(self) -> None:

@@ -110,8 +110,13 @@ def _capture(
     try:
         document = json.loads(body)
         for name, path in captures:
-            variables[name] = path.find(document)
-    except ValueError:
+            variables[name] = value = path.find(document)
+            if isinstance(value, str):
+                value.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: it could be sent in no later request.
+        return f"capture: {name} is not text"
+    except (ValueError, RecursionError):
         return "capture: the body is not JSON"
     except LookupError:
         return f"capture: no {name}"
@@ -206,7 +211,8 @@ def _count(row: Row, error: str | None, answer: Response | Failure) -> None:
     if error is None:
         row.succeed(answer.service, response, answer.sent, answer.received)
     else:
-        row.fail(error, answer.service, response, answer.sent, answer.received)
+        service = answer.service if answer.sent else None
+        row.fail(error, service, response, answer.sent, answer.received)
 
 
 def _add(total: Response, answer: Response | Failure | None) -> None:

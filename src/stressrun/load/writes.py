@@ -27,7 +27,6 @@ from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.scenario.model import Arrivals, Load, Scenario, Stage
 
 _RECONNECT_PAUSE = 0.25
-_BUSY_PAUSE = 1_000_000
 
 
 Reconnect = Callable[[], Awaitable[Connection]]
@@ -43,12 +42,14 @@ class MixRunner:
         self._program = program
         self._recorder = recorder
         self._reconnect = reconnect
+        self._rows: dict[str, Row] = {}
         self._connections: list[Connection | None] = []
         self._for_keys: Connection | None = None
         self._executor: Executor | None = None
         self._timer = Timer()
         self._stopped = False
         self._parked = trio.lowlevel.ParkingLot()
+        self._all_busy = False
         self._running = 0
         self._free_since = 0
         self._first_index = 0
@@ -105,11 +106,13 @@ class MixRunner:
                 await trio.lowlevel.checkpoint()
             elif now >= work.end:
                 break
-            elif wake is not None and wake <= now:
-                # All are busy: each takes what is due when it is free, without being told.
-                await self._timer.wait_until(min(now + _BUSY_PAUSE, work.end))
-            else:
+            elif wake is None or wake > now:
                 await self._timer.wait_until(min(wake or work.end, work.end))
+            else:
+                # Each takes what is due when it is free, and tells when there is no more.
+                self._all_busy = True
+                await self._timer.wait_until(work.end)
+                self._all_busy = False
         work.close()
         self._parked.unpark_all()
 
@@ -120,12 +123,14 @@ class MixRunner:
             if taken is None:
                 if work.closed:
                     return
+                if self._all_busy:
+                    self._timer.wake()
                 await self._parked.park()
                 continue
             # Several may be due at once: the next parked task looks, too.
             self._parked.unpark()
             number, due = taken
-            if due >= self._free_since:
+            if work.keeps_time and due >= self._free_since:
                 self._recorder.lag.record(now - due)
             self._next_index = max(self._next_index, self._first_index + number + 1)
             self._running += 1
@@ -178,7 +183,11 @@ class MixRunner:
         return connection
 
     def _row(self, operation: Operation) -> Row:
-        return self._recorder.row("operation", f"{self._name}.{operation.name}")
+        row = self._rows.get(operation.name)
+        if row is None:
+            row = self._recorder.row("operation", f"{self._name}.{operation.name}")
+            self._rows[operation.name] = row
+        return row
 
 
 class WriteRunner:

@@ -62,13 +62,16 @@ class Row:
         self.succeeded_service.record(service)
         self.succeeded_response.record(response)
 
-    def fail(self, error: str, service: int, response: int, sent: int, received: int) -> None:
-        """Count one failure under its kind."""
+    def fail(
+        self, error: str, service: int | None, response: int, sent: int, received: int
+    ) -> None:
+        """Count one failure under its kind; what was never sent has no service time."""
         self.failed += 1
         self.errors[error] += 1
         self.bytes_sent += sent
         self.bytes_received += received
-        self.failed_service.record(service)
+        if service is not None:
+            self.failed_service.record(service)
         self.failed_response.record(response)
 
     @property
@@ -125,7 +128,10 @@ class Recorder:
 
     def row(self, kind: str, name: str) -> Row:
         """The row of a kind (endpoint, step, operation) and name, made where missing."""
-        return self.rows.setdefault((kind, name), Row())
+        key = (kind, name)
+        if key not in self.rows:
+            self.rows[key] = Row()
+        return self.rows[key]
 
     def merge(self, other: Recorder) -> None:
         """Add another recorder's books to this one's."""

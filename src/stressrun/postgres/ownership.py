@@ -25,6 +25,7 @@ from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger
 from stressrun.scenario.model import Table
 
+_MADE_BY = "made by stressrun/"
 _TABLE_KIND = "table"
 _ROWS_KIND = "rows"
 _SESSIONS_END_WITHIN = 10.0
@@ -127,6 +128,12 @@ async def claim(
         await create(connection, table, comment=_made_by(run_id))
         return whole
     found.check(table)
+    if found.comment and found.comment.startswith(_MADE_BY) and found.comment != _made_by(run_id):
+        owner = found.comment.removeprefix(_MADE_BY)
+        raise SetupError(
+            f"the table {table.name} was made by the run {owner}, which will remove it",
+            hint=f"wait for its end; if it was killed or kept: stressrun clean {owner}",
+        )
     if ledger is None or found.comment == _made_by(run_id):
         return whole
     if (tag := _tag(table, run_id)) is not None:
@@ -228,4 +235,4 @@ def _ranges(entry: Entry) -> list[range]:
 
 
 def _made_by(run_id: str) -> str:
-    return f"made by stressrun/{run_id}"
+    return f"{_MADE_BY}{run_id}"

@@ -84,7 +84,7 @@ class Console:
             for line in threshold_lines(event.thresholds):
                 self._write(f"  {line}")
         self._write("")
-        if event.partial:
+        if event.partial and event.partial != event.cause:
             self._write(f"partial: {event.partial}")
         for line in event.residue:
             self._write(f"left behind: {line}")

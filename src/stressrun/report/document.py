@@ -30,7 +30,7 @@ def write_report(event: RunFinished, directory: Path) -> Path:
     unfinished = directory / ".report.json.unfinished"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as file:
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace") as file:
             json.dump(document(event), file, indent=2, ensure_ascii=False)
             file.write("\n")
             file.flush()

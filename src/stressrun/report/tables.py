@@ -129,16 +129,27 @@ def stage_figures(result: StageResult) -> str:
 
 
 def error_lines(result: StageResult, scenario: Scenario) -> list[str]:
-    """The failures of a stage by kind: `checkout: POST /carts: 12 × status 503`."""
-    return [
-        f"{name}: {count:,} × {error}"
-        for kind, name in ordered(scenario, result.books)
-        for error, count in sorted(result.books.rows[kind, name].errors.items())
-    ]
+    """What did not succeed in a stage, by kind: `checkout: POST /carts: 12 × status 503`.
+
+    An endpoint's failures are those of its steps, where it has several.
+    """
+    several = {endpoint.name for endpoint in scenario.endpoints if len(endpoint.steps) > 1}
+    lines = []
+    for kind, name in ordered(scenario, result.books):
+        row = result.books.rows[kind, name]
+        if not (kind == "endpoint" and name in several):
+            lines += [f"{name}: {count:,} × {error}" for error, count in sorted(row.errors.items())]
+        if kind != "step":
+            lines += [
+                f"{name}: {count:,} × {outcome}"
+                for outcome in ("dropped", "interrupted", "unknown")
+                if (count := getattr(row, outcome))
+            ]
+    return lines
 
 
 def summary_table(results: Sequence[StageResult]) -> str:
-    """One row a stage: all endpoints' iterations and all operations together."""
+    """One row a stage: the iterations of all endpoints; without endpoints, all operations."""
     headers = ("stage", "count", "rate", "errors", "dropped", "p50", "p95", "p99", "max")
     return table(headers, [_summary_row(result) for result in results])
 

@@ -7,7 +7,6 @@ and the report follow. A second one ends everything at once.
 from __future__ import annotations
 
 import os
-import resource
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import trio
 
-from stressrun.errors import ExitCode, StressrunError
+from stressrun.errors import ExitCode, SetupError, StressrunError
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
 from stressrun.run import teardown
@@ -37,13 +36,17 @@ from stressrun.run.events import (
 from stressrun.run.preparation import check_targets, prepare_database
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
+from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import Scenario, Stage
+from stressrun.scenario.model import EmbeddedPostgres, Scenario, Stage
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
+from stressrun.verdict.delivery import undelivered
 from stressrun.verdict.thresholds import Evaluation, evaluate
+
+_WATCH_INTERVAL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Controller:
             self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
             try:
                 with open_ledger(self._options.state) as ledger:
-                    self.directory.mkdir(parents=True)
+                    self._make_directory()
                     with teardown.locked(self.directory):
                         await self._run(ledger)
             except StressrunError as error:
@@ -112,7 +115,6 @@ class Controller:
 
     async def _run(self, ledger: Ledger) -> None:
         become_subreaper()
-        _raise_descriptor_limit()
         held = self._resources = self._hold(ledger)
         try:
             with self._setting_up:
@@ -121,6 +123,8 @@ class Controller:
                 await self._run_stages(held)
         except (StressrunError, ExceptionGroup) as error:
             self._failure = _told(error)
+            for line in self._failure.message.splitlines()[1:]:
+                self._note(line)
         finally:
             with trio.CancelScope(shield=True):
                 await held.crew.close()
@@ -129,6 +133,15 @@ class Controller:
                 else:
                     await self._tear_down(held)
                 held.guardian.release()
+
+    def _make_directory(self) -> None:
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise SetupError(
+                f"the run's folder {self.directory} could not be made: {error.strerror}",
+                hint="run where the current folder is writable",
+            ) from error
 
     def _hold(self, ledger: Ledger) -> _Resources:
         guard = Guard(self._scenario.allow_hosts)
@@ -154,7 +167,7 @@ class Controller:
             # Somebody took a port after it was reserved: once more, with others.
             await held.services.stop()
             document = await self._start_services(held)
-        teardown.record(self._scenario, held.ledger, self.run_id)
+        teardown.record(self._scenario, self._values, held.ledger, self.run_id)
         disposable = teardown.is_disposable(self._scenario)
         await prepare_database(
             self._scenario,
@@ -183,7 +196,10 @@ class Controller:
             self._results.append(result)
             self._loading = True
             try:
-                await self._run_stage(held.crew, result)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch_services, held)
+                    await self._run_stage(held.crew, result)
+                    nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
             self._tell(StageFinished(result))
@@ -195,6 +211,13 @@ class Controller:
                 )
             if self._signal is not None:
                 return
+
+    async def _watch_services(self, held: _Resources) -> None:
+        """End a stage whose target is gone: the rest of it would measure nothing."""
+        while not held.services.lost():
+            await trio.sleep(_WATCH_INTERVAL)
+        self._stopped_at = time.monotonic_ns()
+        await held.crew.stop()
 
     async def _run_stage(self, crew: Crew, result: StageResult) -> None:
         start = crew.next_start()
@@ -209,7 +232,7 @@ class Controller:
         finally:
             end = self._stopped_at or time.monotonic_ns()
             result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
-            result.interrupted = self._signal is not None
+            result.interrupted = self._stopped_at is not None
 
     # The end.
 
@@ -224,8 +247,12 @@ class Controller:
         ]
 
     def _keep(self, held: _Resources) -> None:
-        names = [service.name for service in self._scenario.services]
-        urls = {name: self._values[f"services.{name}.url"] for name in names}
+        mask = Mask(self._loaded.secrets).text
+        urls = {}
+        for service in self._scenario.services:
+            url = self._values[f"services.{service.name}.url"]
+            # The password of our own server is for looking into it; that of another is not ours.
+            urls[service.name] = url if isinstance(service, EmbeddedPostgres) else mask(url)
         self._tell(Kept(self.run_id, urls))
         held.services.release()
 
@@ -235,6 +262,7 @@ class Controller:
         )
         thresholds = evaluate(self._scenario, self._results) if complete else []
         verdict, code, cause, remedy = self._judge(thresholds)
+        mask = Mask(self._loaded.secrets).text
         return RunFinished(
             run_id=self.run_id,
             scenario=self._scenario,
@@ -245,16 +273,17 @@ class Controller:
             thresholds=tuple(thresholds),
             verdict=verdict,
             exit_code=code,
-            cause=cause,
-            remedy=remedy,
-            partial="" if complete else self._interruption(),
-            residue=tuple(self._residue),
+            cause=mask(_first_line(cause)),
+            remedy=mask(remedy),
+            partial="" if complete else mask(_first_line(self._interruption())),
+            residue=tuple(mask(line) for line in self._residue),
         )
 
     def _interruption(self) -> str:
         if self._signal is not None:
             return f"stopped by {self._signal.name}"
-        return self._failure.message if self._failure is not None else "stages are missing"
+        assert self._failure is not None
+        return self._failure.message
 
     def _judge(self, thresholds: Sequence[Evaluation]) -> tuple[str, ExitCode, str, str]:
         """Verdict, exit code, cause and remedy; of several causes the gravest."""
@@ -285,6 +314,14 @@ class Controller:
                 "the stages' tables show where it begins"
                 if failed[0].value is not None
                 else "it has no data, which fails: a p99 needs 100 values, a p95 needs 20",
+            )
+        shortfalls = undelivered(self._results)
+        if shortfalls:
+            return (
+                "failed",
+                ExitCode.FAILED,
+                shortfalls[0],
+                "the times of what was answered say nothing of the rest: find out what hangs",
             )
         return "passed", ExitCode.PASSED, "", ""
 
@@ -348,6 +385,10 @@ class _Ticker:
         self._last = elapsed
 
 
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
 def _told(error: Exception) -> StressrunError:
     """The error to tell the user; of a group the first. A defect is raised again."""
     if isinstance(error, StressrunError):
@@ -357,9 +398,3 @@ def _told(error: Exception) -> StressrunError:
         if expected is not None and error.split(StressrunError)[1] is None:
             return _told(expected.exceptions[0])
     raise error
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -23,8 +23,10 @@ from stressrun.services.process import ServiceProcess, describe_status, spawn
 
 # The barrier: long enough for every worker to have heard of the stage before it starts.
 _LEAD = 100_000_000
-# How long a worker may be silent beyond its stage's end and grace before it is given up.
+# How long a worker may be silent in a stage, where it speaks every 250 ms, before it is given up.
 _PATIENCE = 10.0
+# How long it may take to prepare: to draw its data and to open its connections.
+_PREPARATION = 120.0
 
 
 class WorkerLost(StressrunError):  # noqa: N818 - the generator is gone, which makes a run invalid
@@ -42,20 +44,26 @@ class _Worker:
         self.channel = channel
         self.most_running = 0
 
-    async def receive(self) -> Message:
-        message = await self.channel.receive()
+    async def receive(self, patience: float) -> Message:
+        """What the worker says next. Raises WorkerLost when it ends or falls silent."""
+        with trio.move_on_after(patience) as waiting:
+            message = await self.channel.receive()
+        if waiting.cancelled_caught:
+            raise WorkerLost(
+                f"the worker {self.name} has said nothing for {patience:.0f} s",
+                hint="its machine was suspended or overloaded: run again",
+            )
         if message is None:
             status = await self.process.wait()
             raise WorkerLost(
-                f"the worker {self.name} ended in the middle of the run "
-                f"({describe_status(status)})",
+                f"the worker {self.name} ended by itself ({describe_status(status)})",
                 hint=f"see its log: {self.process.log}",
             )
         return message
 
     async def tell(self, message: Message) -> None:
         # A worker that is gone is noticed where its answer is awaited.
-        with suppress(trio.BrokenResourceError):
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.channel.send(message)
 
 
@@ -102,12 +110,15 @@ class Crew:
     ) -> None:
         """Run one stage on all workers and gather what they say into `result`.
 
-        `heard` is called with each worker's news and the most virtual users that were busy.
+        `heard` is called with each worker's news and the sum of the most virtual users that each
+        worker had busy at once.
         Raises WorkerLost.
         """
         stage = result.stage
         busy = [worker for worker in self._workers if self._has_work(worker, stage)]
         result.generator.workers = len(busy)
+        for worker in self._workers:
+            worker.most_running = 0
         async with trio.open_nursery() as nursery:
             for worker in busy:
                 await worker.tell({"do": "stage", "number": result.number, "start": start})
@@ -137,19 +148,23 @@ class Crew:
         try:
             process = spawn(
                 f"worker {name}",
-                [sys.executable, "-m", "stressrun.run.worker", str(theirs.fileno())],
+                # Without -P a module of the user's folder could take the place of a library.
+                [sys.executable, "-P", "-m", "stressrun.run.worker", str(theirs.fileno())],
                 log=self._directory / f"worker-{name}.log",
                 mark=f"{self._run_id}/worker-{name}",
                 env=os.environ,
                 pass_fds=[theirs.fileno()],
             )
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         self._workers.append(_Worker(name, process, Channel(ours)))
 
     async def _prepare(self, worker: _Worker, order: Message) -> None:
         await worker.tell(order)
-        answer = await worker.receive()
+        answer = await worker.receive(_PREPARATION)
         if answer["said"] == "failed":
             error = StressrunError(answer["message"], hint=answer["hint"])
             error.exit_code = ExitCode(answer["exit_code"])
@@ -162,21 +177,15 @@ class Crew:
     async def _listen(
         self, worker: _Worker, result: StageResult, heard: Callable[[Recorder, int], None]
     ) -> None:
-        most = result.stage.duration + result.stage.graceful_stop + _PATIENCE
-        with trio.move_on_after(most):
-            while True:
-                message = await worker.receive()
-                books = Recorder.from_wire(message["books"])
-                result.books.merge(books)
-                result.generator.add(message["generator"])
-                worker.most_running = message["most_running"]
-                heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
-                if message["said"] == "finished":
-                    return
-        raise WorkerLost(
-            f"the worker {worker.name} fell silent in stage {result.stage.name!r}",
-            hint="its machine was suspended or overloaded: run again",
-        )
+        while True:
+            message = await worker.receive(_PATIENCE)
+            books = Recorder.from_wire(message["books"])
+            result.books.merge(books)
+            result.generator.add(message["generator"])
+            worker.most_running = message["most_running"]
+            heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
+            if message["said"] == "finished":
+                return
 
 
 async def _end(process: ServiceProcess) -> None:

@@ -6,7 +6,7 @@ A run does it at its end; `stressrun clean` does the same for runs that were kil
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,8 +19,9 @@ from stressrun.http.client import fetch
 from stressrun.postgres import ownership
 from stressrun.postgres.connection import connect
 from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import Entry, Ledger
+from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
+    CommandService,
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
@@ -28,6 +29,7 @@ from stressrun.scenario.model import (
     Scenario,
     SqlTeardown,
 )
+from stressrun.services import running
 
 _STEP_TIMEOUT = 30.0
 _LOCK = "lock"
@@ -42,8 +44,11 @@ def is_disposable(scenario: Scenario) -> bool:
     )
 
 
-def record(scenario: Scenario, ledger: Ledger, run_id: str) -> None:
-    """Write the scenario's teardown steps into the ledger, before there is anything to undo."""
+def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id: str) -> None:
+    """Write the scenario's teardown steps into the ledger, before there is anything to undo.
+
+    `values` are those of the scenario's references.
+    """
     disposable = is_disposable(scenario)
     for step in scenario.teardown:
         match step:
@@ -51,8 +56,15 @@ def record(scenario: Scenario, ledger: Ledger, run_id: str) -> None:
                 detail = {"url": scenario.database_url, "sql": step.sql}
                 ledger.record(run_id, "sql", disposable=disposable, **detail)
             case RequestTeardown():
-                detail = {"url": f"{scenario.base_url}{step.path}", "method": step.method}
-                ledger.record(run_id, "request", disposable=disposable, **detail)
+                base_url = (scenario.base_url or "").rstrip("/")
+                ledger.record(
+                    run_id,
+                    "request",
+                    disposable=disposable,
+                    method=step.method,
+                    url=f"{base_url}{step.path}",
+                    service=_service_at(base_url, scenario, values),
+                )
 
 
 async def undo_data(
@@ -64,24 +76,32 @@ async def undo_data(
     is only told: what it was to remove goes with them.
     """
     entries = ledger.outstanding(run_id)
+    living = {
+        entry.detail["name"]
+        for entry in entries
+        if entry.kind == "process" and running.is_alive(entry)
+    }
     steps = [entry for entry in reversed(entries) if entry.kind in ("sql", "request")]
     data = [entry for entry in entries if entry.kind in ("rows", "table")]
     failures = []
     for entry in [*steps, *data]:
         message = f"not within {_STEP_TIMEOUT:.0f} s"
         with trio.move_on_after(_STEP_TIMEOUT):
-            message = await _undone(entry, guard, run_id)
+            message = await _undone(entry, guard, run_id, living)
         failure = f"{describe(entry)}: {message}"
         if message and not entry.detail.get("disposable"):
             failures.append(failure)
             continue
         if message:
             told(failure)
-        ledger.settle(entry.id)
+        try:
+            ledger.settle(entry.id)
+        except LedgerError as error:
+            failures.append(f"{describe(entry)}: undone, but {error.message}")
     return failures
 
 
-async def _undone(entry: Entry, guard: Guard, run_id: str) -> str:
+async def _undone(entry: Entry, guard: Guard, run_id: str, living: Collection[str]) -> str:
     """Undo one entry; the reason why not, or an empty text."""
     try:
         match entry.kind:
@@ -89,6 +109,9 @@ async def _undone(entry: Entry, guard: Guard, run_id: str) -> str:
                 await _execute(entry.detail["url"], entry.detail["sql"], guard, run_id)
             case "request":
                 method, url = entry.detail["method"], entry.detail["url"]
+                if (service := entry.detail["service"]) and service not in living:
+                    # Whoever listens on its port now is somebody else.
+                    return f"not sent, as the service {service} has ended"
                 answer = await fetch(method, url, guard=guard, timeout=_STEP_TIMEOUT)
                 if answer.status_code >= 400:
                     return f"answered with status {answer.status_code}"
@@ -107,6 +130,15 @@ async def _execute(url: str, sql: str, guard: Guard, run_id: str) -> None:
     async with await connect(url, guard=guard, run_id=run_id) as connection:
         # As one simple query: several statements in a step are one transaction.
         await connection.execute(sql.encode(), prepare=False)
+
+
+def _service_at(base_url: str, scenario: Scenario, values: Mapping[str, str]) -> str | None:
+    """The service that the run itself starts at an address."""
+    for service in scenario.services:
+        port = values[f"services.{service.name}.port"]
+        if isinstance(service, CommandService) and str(urlsplit(base_url).port) == port:
+            return service.name
+    return None
 
 
 def describe(entry: Entry) -> str:
@@ -144,6 +176,17 @@ def locked(directory: Path) -> Iterator[None]:
                 hint="end it with ^C; only a run that has ended can be cleaned up",
             ) from None
         yield
+
+
+def is_live(directory: Path) -> bool:
+    """Whether the run of a directory is still going on."""
+    try:
+        with locked(directory):
+            return False
+    except UsageError:
+        return True
+    except FileNotFoundError:
+        return False
 
 
 def left_behind(ledger: Ledger, run_id: str) -> list[str]:

@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 
 class Channel:
-    """One end of a socket pair. Safe for one sender and one receiver at a time."""
+    """One end of a socket pair, for any number of senders and one receiver."""
 
     def __init__(self, end: socket.socket) -> None:
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(end))

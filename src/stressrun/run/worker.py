@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import socket
 import sys
 import time
@@ -195,7 +196,14 @@ async def _serve(descriptor: int) -> None:
         await Worker(channel, nursery).serve()
 
 
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
+    _raise_descriptor_limit()
     try:
         trio.run(_serve, int(sys.argv[1]))
     except* trio.BrokenResourceError:

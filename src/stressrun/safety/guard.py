@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 import trio
@@ -45,8 +46,10 @@ class Guard:
                 if ip in ip_network(allowed, strict=False):
                     return True
             except ValueError:
-                if address in await _lookup(allowed, port):
-                    return True
+                # A name. One that has no address allows none.
+                with suppress(SetupError):
+                    if address in await _lookup(allowed, port):
+                        return True
         return False
 
 

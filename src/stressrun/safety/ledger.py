@@ -39,15 +39,22 @@ class Entry:
     detail: Mapping[str, Any]
 
 
+class LedgerError(SetupError):
+    """The ledger could not be read or written: the disk is full, or it is no ledger."""
+
+
 class Ledger:
-    """The ledger of one working directory; safe to open from several processes."""
+    """The ledger of one working directory; safe to open from several processes.
+
+    Every method raises LedgerError.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def record(self, run_id: str, kind: str, **detail: object) -> int:
         """Write an intent to the disk and return its id."""
-        with self._connection:
+        with _told(), self._connection:
             cursor = self._connection.execute(
                 "insert into entry (run_id, kind, detail) values (?, ?, ?)",
                 (run_id, kind, json.dumps(detail)),
@@ -57,22 +64,34 @@ class Ledger:
 
     def settle(self, entry_id: int) -> None:
         """Strike out an entry whose undoing has been shown."""
-        with self._connection:
+        with _told(), self._connection:
             self._connection.execute("delete from entry where id = ?", (entry_id,))
 
     def forget(self, run_id: str) -> None:
         """Strike out all that is left of a run."""
-        with self._connection:
+        with _told(), self._connection:
             self._connection.execute("delete from entry where run_id = ?", (run_id,))
 
     def outstanding(self, run_id: str | None = None) -> list[Entry]:
         """What has not been undone, of one run or of all, the newest first."""
-        rows = self._connection.execute(
-            "select id, run_id, kind, detail from entry where ? is null or run_id = ? "
-            "order by id desc",
-            (run_id, run_id),
-        )
+        with _told():
+            rows = self._connection.execute(
+                "select id, run_id, kind, detail from entry where ? is null or run_id = ? "
+                "order by id desc",
+                (run_id, run_id),
+            ).fetchall()
         return [Entry(row[0], row[1], row[2], json.loads(row[3])) for row in rows]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"the ledger could not be used: {error}",
+            hint="make room on its disk: nothing is made that is not written down",
+        ) from error
 
 
 @contextmanager

@@ -75,7 +75,9 @@ class _Steps:
         source = part["request"]
         method, path, offset = method_and_path(source)
         template = self._template(source, path, offset)
-        headers = tuple((header, self._header(value)) for header, value in part.entries("headers"))
+        headers = tuple(
+            (header, self._header(header, value)) for header, value in part.entries("headers")
+        )
         body = self._json(part["json"]) if "json" in part else None
         name = self._named(name or f"{method} {path}")
         captures = tuple((variable, _path(value)) for variable, value in part.entries("capture"))
@@ -88,8 +90,10 @@ class _Steps:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else f"{name} #{count}"
 
-    def _header(self, part: Part) -> Template:
+    def _header(self, name: str, part: Part) -> Template:
         text = str(part.value)
+        if name.lower() in ("content-length", "transfer-encoding"):
+            part.fault(f"the header {name} follows from the body", "leave it out")
         if (wrong := _NOT_IN_HEADER.search(text)) is not None:
             message = f"{wrong[0]!r} cannot stand in a header"
             part.fault(message, offset=wrong.start())

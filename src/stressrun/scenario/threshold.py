@@ -125,7 +125,8 @@ class _Words:
         parse, form, units = _value_of(metric)
         word, offset = self._take(form)
         if _NUMBER.fullmatch(word):
-            written = " or ".join(f"{word}{unit}" for unit in units)
+            number = word if form != SHARE_FORM or float(word) >= 1 else f"{float(word) * 100:g}"
+            written = " or ".join(f"{number}{unit}" for unit in units)
             raise ThresholdError(f"{word} has no unit: write {written}", offset)
         try:
             return parse(word)

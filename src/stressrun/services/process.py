@@ -198,10 +198,12 @@ async def end_marked(mark: str) -> list[int]:
 
 
 def is_process(pid: int, created: float) -> bool:
-    """Whether a number is still that of the process created then, in seconds of the epoch."""
+    """Whether the process created then, in seconds of the epoch, still runs by this number."""
     try:
+        process = psutil.Process(pid)
         # The kernel counts from boot, and the clock may have been set since.
-        return abs(psutil.Process(pid).create_time() - created) < 1
+        same = abs(process.create_time() - created) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -18,11 +18,12 @@ import psycopg
 import trio
 from psycopg import sql
 
+from stressrun.data.references import substitute
 from stressrun.errors import ResidueError, SetupError
 from stressrun.postgres.connection import connect
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import Entry, Ledger
+from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
     CommandService,
     EmbeddedPostgres,
@@ -65,9 +66,9 @@ def reserve(services: Sequence[Service]) -> dict[str, str]:
             case CommandService():
                 found = _of_http(f"http://{LOOPBACK}:{service.port or next(ports)}")
             case ExistingPostgres():
-                found = _of_existing(service)
+                found = _of_existing(str(substitute(service.url, values)))
             case ExistingService():
-                found = _of_http(service.url)
+                found = _of_http(str(substitute(service.url, values)))
         values |= {f"services.{service.name}.{attribute}": v for attribute, v in found.items()}
     return values
 
@@ -84,10 +85,10 @@ def _of_embedded(service: EmbeddedPostgres, port: int) -> dict[str, str]:
     }
 
 
-def _of_existing(service: ExistingPostgres) -> dict[str, str]:
-    url = DatabaseUrl.of(service.url)
+def _of_existing(text: str) -> dict[str, str]:
+    url = DatabaseUrl.of(text)
     return {
-        "url": service.url,
+        "url": text,
         "host": url.host,
         "port": str(url.port),
         "user": url.parameters.get("user", ""),
@@ -180,7 +181,10 @@ class Services:
         """
         with trio.CancelScope(shield=True):
             while self._started:
-                await self._undo(self._started.pop())
+                try:
+                    await self._undo(self._started.pop())
+                except LedgerError as error:
+                    self._told(error.message)
 
     def lost(self) -> list[Lost]:
         """The services that have ended by themselves."""
@@ -324,6 +328,11 @@ def _search_path() -> str:
     return os.pathsep.join((os.path.dirname(sys.executable), path))
 
 
+def is_alive(entry: Entry) -> bool:
+    """Whether the process of a ledger entry is still running."""
+    return "pid" in entry.detail and is_process(entry.detail["pid"], entry.detail["created"])
+
+
 async def undo(entry: Entry) -> None:
     """Undo an entry of the kind `process` or `directory` that another run has left.
 
@@ -334,7 +343,7 @@ async def undo(entry: Entry) -> None:
         return
     mark = entry.detail["mark"]
     survivors: list[int] = []
-    if "pid" in entry.detail and is_process(entry.detail["pid"], entry.detail["created"]):
+    if is_alive(entry):
         signals = [signal.Signals(number) for number in entry.detail["signals"]]
         survivors = await end(entry.detail["pid"], mark, signals=signals)
     survivors += await end_marked(mark)
