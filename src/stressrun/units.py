@@ -18,6 +18,7 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
+_LONGEST = 366 * 86_400.0
 _DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
 _RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
@@ -31,10 +32,13 @@ SIZE_FORM = "a size such as 512B, 1KB or 4MiB"
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `250ms`, `5s`, `1m30s`. Raises ValueError for any other form."""
+    """Seconds of `250ms`, `5s`, `1m30s`. Raises ValueError for other forms and above a year."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not {DURATION_FORM}")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    if seconds > _LONGEST:
+        raise ValueError(f"{text[:20]!r} is longer than a year")
+    return seconds
 
 
 def parse_rate(text: str) -> float:

@@ -45,3 +45,11 @@ def test_a_row_s_times_hold_successes_and_failures_together() -> None:
     assert (row.response.count, row.response.mean) == (2, 205)
     assert dict(row.errors) == {"status 503": 1}
     assert row.planned == row.succeeded + row.failed
+
+
+def test_what_a_lost_worker_never_told_is_unknown() -> None:
+    recorder = Recorder()
+    perform(recorder, [("endpoint", "a", "succeed", 100)])
+    recorder.row("endpoint", "a").planned += 3
+    recorder.settle()
+    assert recorder.row("endpoint", "a").unknown == 3

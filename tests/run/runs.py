@@ -110,12 +110,16 @@ def processes_of(run_id: str) -> list[str]:
     return found
 
 
-def assert_nothing_is_left(ended: Ended, *, timeout: float = 0) -> None:
-    """No process, no directory of an embedded server, no entry in the ledger."""
-    deadline = time.monotonic() + timeout
-    while (alive := processes_of(ended.run_id)) and time.monotonic() < deadline:
+def await_guardian(run_id: str) -> None:
+    """Wait until the guardian of a killed run has ended its processes."""
+    deadline = time.monotonic() + PATIENCE
+    while processes_of(run_id) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert alive == []
+
+
+def assert_nothing_is_left(ended: Ended) -> None:
+    """No process, no directory of an embedded server, no entry in the ledger."""
+    assert processes_of(ended.run_id) == []
     listing = stressrun(ended.directory, "clean")
     assert listing.code == 0
     assert listing.output.startswith("nothing is left behind"), listing.output

@@ -10,7 +10,16 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from runs import OUTCOMES, ROOT, Ended, Run, assert_nothing_is_left, processes_of, stressrun
+from runs import (
+    OUTCOMES,
+    ROOT,
+    Ended,
+    Run,
+    assert_nothing_is_left,
+    await_guardian,
+    processes_of,
+    stressrun,
+)
 
 SHOP = Path(__file__).with_name("shop.yaml")
 LONG = {"SECOND": "60s"}
@@ -257,7 +266,8 @@ def test_a_killed_run_leaves_no_process_and_clean_removes_the_rest(
     listing = stressrun(tmp_path, "clean")
     assert "table load_test_data" in listing.output
     assert stressrun(tmp_path, "clean", "--all").code == 0
-    assert_nothing_is_left(ended, timeout=30)
+    await_guardian(ended.run_id)
+    assert_nothing_is_left(ended)
     assert_database_is_clean(database_url)
 
 
@@ -267,6 +277,7 @@ def test_a_dead_service_s_port_is_nobody_s_to_clean(tmp_path: Path, database_url
     run.wait_for("stage second")
     run.signal(signal.SIGKILL)
     ended = run.end()
+    await_guardian(ended.run_id)
     with socket.create_server(("127.0.0.1", port)) as stranger:
         stranger.setblocking(False)
         cleaned = stressrun(tmp_path, "clean", "--all")
@@ -275,13 +286,15 @@ def test_a_dead_service_s_port_is_nobody_s_to_clean(tmp_path: Path, database_url
     assert cleaned.code == 5
     assert "not sent, as the service api has ended" in cleaned.output
     stressrun(tmp_path, "clean", "--all", "--forget")
-    assert_nothing_is_left(ended, timeout=30)
+    await_guardian(ended.run_id)
+    assert_nothing_is_left(ended)
 
 
 def test_a_table_of_a_live_run_is_not_shared(tmp_path: Path, database_url: str) -> None:
     first = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
     first.wait_for("stage second")
-    second = stressrun(tmp_path, SHOP, TEST_DATABASE_URL=database_url)
+    other_products = "--set=seeding.products.columns.sku={hex: 16B}"
+    second = stressrun(tmp_path, SHOP, other_products, TEST_DATABASE_URL=database_url)
     first.signal(signal.SIGINT)
     assert_told(second, 3, "load_test_data was made by the run")
     assert_told(first.end(), 130, "stopped by SIGINT")
@@ -357,7 +370,8 @@ def test_what_only_a_dead_service_could_remove_is_named_until_it_is_forgotten(
     assert cleaned.code == 5
     assert "DELETE http://127.0.0.1" in cleaned.output
     assert stressrun(tmp_path, "clean", "--all", "--forget").code == 0
-    assert_nothing_is_left(ended, timeout=30)
+    await_guardian(ended.run_id)
+    assert_nothing_is_left(ended)
 
 
 def test_a_killed_run_takes_its_embedded_server_with_it(tmp_path: Path) -> None:
@@ -366,7 +380,8 @@ def test_a_killed_run_takes_its_embedded_server_with_it(tmp_path: Path) -> None:
     run.signal(signal.SIGKILL)
     ended = run.end()
     stressrun(tmp_path, "clean", "--all")
-    assert_nothing_is_left(ended, timeout=30)
+    await_guardian(ended.run_id)
+    assert_nothing_is_left(ended)
 
 
 def test_a_live_run_is_not_cleaned(tmp_path: Path, database_url: str) -> None:

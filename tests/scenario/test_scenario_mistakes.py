@@ -161,7 +161,7 @@ CHANGED = {
         "rate: 50/s", f"rate: ☞{'9' * 400}/s", "a rate is at most 1,000,000/s"
     ),
     "duration past all bounds": Changed(
-        "duration: 5s", f"duration: ☞{'9' * 400}s", "a stage lasts more than 0 seconds"
+        "duration: 5s", f"duration: ☞{'9' * 400}s", "is longer than a year"
     ),
     "size without a unit": Changed(
         "hex: 1KB", "hex: ☞1000", "1000 has no unit: write 1000B or 1000KB", "expected a size"

@@ -49,7 +49,8 @@ def plan(
 ) -> None:
     """Show FILE as it would run: services, data, endpoints, stages, thresholds, teardown."""
     loaded = load(file, environment=environment, sets=sets, env_file=env_file, environ=os.environ)
-    mask = Mask(loaded.secrets)
+    servers = [s for s in loaded.scenario.services if isinstance(s, EmbeddedPostgres)]
+    mask = Mask((*loaded.secrets, *(server.password for server in servers if server.password)))
     if as_yaml:
         from stressrun.scenario.dump import to_yaml
 

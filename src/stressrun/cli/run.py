@@ -50,6 +50,7 @@ def run(
     report = _Report(report_dir or controller.directory, console)
     controller.listeners += [console, report]
     finished = trio.run(controller.run)
+    signals.ignore()
     if report.error is not None:
         code = tell(report.error)
         return int(code if finished.exit_code in _LESS_GRAVE else finished.exit_code)

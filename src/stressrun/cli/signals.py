@@ -16,9 +16,15 @@ def install() -> None:
 
 
 def run_is_over() -> None:
-    """From now on the exit code is decided, and no signal changes it."""
+    """From now on the exit code is decided: a signal between here and `ignore` does nothing."""
     global _over
     _over = True
+
+
+def ignore() -> None:
+    """Let no signal disturb the last steps; an interpreter that ends keeps this, not a handler."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exit(number: int, _: FrameType | None) -> None:

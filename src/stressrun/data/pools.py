@@ -34,13 +34,14 @@ def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[in
         value = draw(random)
         values.append(value)
         room -= len(value) if isinstance(value, str) else 0
-    length = _prime_up_to(len(values))
+    length = prime_up_to(len(values))
     del values[length:]
     stride = random.randrange(1, length)
     return lambda index: values[(index + index // length * stride) % length]
 
 
-def _prime_up_to(number: int) -> int:
+def prime_up_to(number: int) -> int:
+    """The largest prime that is not above a number of at least 2; 1 for 1."""
     while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
         number -= 1
     return number

@@ -133,6 +133,12 @@ class Recorder:
             self.rows[key] = Row()
         return self.rows[key]
 
+    def settle(self) -> None:
+        """Count as unknown what has no outcome: its worker was lost before it could tell."""
+        for row in self.rows.values():
+            told = row.succeeded + row.failed + row.dropped + row.interrupted + row.unknown
+            row.unknown += row.planned - told
+
     def merge(self, other: Recorder) -> None:
         """Add another recorder's books to this one's."""
         for key, row in other.rows.items():

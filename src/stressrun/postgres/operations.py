@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
 from typing import Protocol
 
 import psycopg
@@ -12,6 +11,7 @@ import trio
 from psycopg import sql
 
 from stressrun.data.mix import draw
+from stressrun.data.pools import prime_up_to, randomness
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
@@ -230,8 +230,9 @@ async def _seeded_keys(
             f"the writes {mix.name} update or select, and {table.name} holds no row of this run",
             hint=f"seed some first: give {mix.name} rows above 0",
         )
-    Random(f"{random_seed}/writes.{mix.name}.keys").shuffle(keys)
-    return keys
+    randomness(random_seed, f"writes.{mix.name}.keys").shuffle(keys)
+    # Of a length that shares no factor with the mix's table, so that each key meets each operation.
+    return keys[: prime_up_to(len(keys))]
 
 
 def _placeholder(number: int) -> sql.SQL:

@@ -87,6 +87,7 @@ class Controller:
         self._started_at = datetime.now(UTC)
         self._scenario: Scenario = loaded.scenario
         self._values: Mapping[str, str] = {}
+        self._mask = Mask(loaded.secrets)
         self._results: list[StageResult] = []
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
@@ -168,7 +169,7 @@ class Controller:
             await held.services.stop()
             document = await self._start_services(held)
         teardown.record(self._scenario, self._values, held.ledger, self.run_id)
-        disposable = teardown.is_disposable(self._scenario)
+        disposable = teardown.database_is_disposable(self._scenario, self._values)
         await prepare_database(
             self._scenario,
             None if disposable else held.ledger,
@@ -182,6 +183,8 @@ class Controller:
     async def _start_services(self, held: _Resources) -> Document:
         """Give the services their ports and start them; returns the document for the workers."""
         self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
+        passwords = [v for name, v in self._values.items() if name.endswith(".password")]
+        self._mask = Mask((*self._loaded.secrets, *passwords))
         document, self._scenario = self._loaded.resolve(self._values)
         await check_targets(self._scenario, held.guard)
         await held.services.start(self._scenario.services, self._values)
@@ -247,12 +250,12 @@ class Controller:
         ]
 
     def _keep(self, held: _Resources) -> None:
-        mask = Mask(self._loaded.secrets).text
         urls = {}
         for service in self._scenario.services:
             url = self._values[f"services.{service.name}.url"]
             # The password of our own server is for looking into it; that of another is not ours.
-            urls[service.name] = url if isinstance(service, EmbeddedPostgres) else mask(url)
+            ours = isinstance(service, EmbeddedPostgres)
+            urls[service.name] = url if ours else self._mask.text(url)
         self._tell(Kept(self.run_id, urls))
         held.services.release()
 
@@ -262,7 +265,7 @@ class Controller:
         )
         thresholds = evaluate(self._scenario, self._results) if complete else []
         verdict, code, cause, remedy = self._judge(thresholds)
-        mask = Mask(self._loaded.secrets).text
+        mask = self._mask.text
         return RunFinished(
             run_id=self.run_id,
             scenario=self._scenario,
@@ -351,7 +354,7 @@ class Controller:
         os._exit(128 + number)
 
     def _note(self, text: str) -> None:
-        self._tell(Note(text))
+        self._tell(Note(self._mask.text(text)))
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:

@@ -75,6 +75,7 @@ class Crew:
         self._directory = directory
         self._workers: list[_Worker] = []
         self._stopped = False
+        self._lost: WorkerLost | None = None
 
     async def start(
         self, scenario: Scenario, document: Mapping[str, Any], ledger: Path | None
@@ -125,6 +126,9 @@ class Crew:
                 if self._stopped:
                     await worker.tell({"do": "stop"})
                 nursery.start_soon(self._listen, worker, result, heard)
+        if self._lost is not None:
+            result.books.settle()
+            raise self._lost
 
     async def stop(self) -> None:
         """Have the workers end their stage now; what is in flight has the stage's grace."""
@@ -177,15 +181,21 @@ class Crew:
     async def _listen(
         self, worker: _Worker, result: StageResult, heard: Callable[[Recorder, int], None]
     ) -> None:
-        while True:
-            message = await worker.receive(_PATIENCE)
+        said = ""
+        while said != "finished":
+            try:
+                message = await worker.receive(_PATIENCE)
+            except WorkerLost as lost:
+                # Without this one the stage measures nothing; what the others did still counts.
+                self._lost = lost
+                await self.stop()
+                return
+            said = message["said"]
             books = Recorder.from_wire(message["books"])
             result.books.merge(books)
             result.generator.add(message["generator"])
             worker.most_running = message["most_running"]
             heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
-            if message["said"] == "finished":
-                return
 
 
 async def _end(process: ServiceProcess) -> None:

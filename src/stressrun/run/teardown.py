@@ -32,24 +32,27 @@ from stressrun.scenario.model import (
 from stressrun.services import running
 
 _STEP_TIMEOUT = 30.0
+_DATA_TIMEOUT = 600.0
 _LOCK = "lock"
 SERVICE_KINDS = ("process", "directory")
 
 
-def is_disposable(scenario: Scenario) -> bool:
-    """Whether all that a scenario touches ends with the services that the run starts."""
-    existing = (ExistingPostgres, ExistingService)
-    return any(isinstance(service, EmbeddedPostgres) for service in scenario.services) and not any(
-        isinstance(service, existing) for service in scenario.services
+def database_is_disposable(scenario: Scenario, values: Mapping[str, str]) -> bool:
+    """Whether a scenario's database is a server of the run's own, which ends with it.
+
+    `values` are those of the scenario's references.
+    """
+    return any(
+        isinstance(service, EmbeddedPostgres)
+        and values[f"services.{service.name}.url"] == scenario.database_url
+        for service in scenario.services
     )
 
 
 def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id: str) -> None:
-    """Write the scenario's teardown steps into the ledger, before there is anything to undo.
-
-    `values` are those of the scenario's references.
-    """
-    disposable = is_disposable(scenario)
+    """Write the scenario's teardown steps into the ledger, before there is anything to undo."""
+    disposable = database_is_disposable(scenario, values)
+    existing = any(isinstance(s, ExistingPostgres | ExistingService) for s in scenario.services)
     for step in scenario.teardown:
         match step:
             case SqlTeardown():
@@ -57,13 +60,14 @@ def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id
                 ledger.record(run_id, "sql", disposable=disposable, **detail)
             case RequestTeardown():
                 base_url = (scenario.base_url or "").rstrip("/")
+                service = _service_at(base_url, scenario, values)
                 ledger.record(
                     run_id,
                     "request",
-                    disposable=disposable,
+                    disposable=disposable and service is not None and not existing,
                     method=step.method,
                     url=f"{base_url}{step.path}",
-                    service=_service_at(base_url, scenario, values),
+                    service=service,
                 )
 
 
@@ -85,8 +89,9 @@ async def undo_data(
     data = [entry for entry in entries if entry.kind in ("rows", "table")]
     failures = []
     for entry in [*steps, *data]:
-        message = f"not within {_STEP_TIMEOUT:.0f} s"
-        with trio.move_on_after(_STEP_TIMEOUT):
+        timeout = _STEP_TIMEOUT if entry in steps else _DATA_TIMEOUT
+        message = f"not within {timeout:.0f} s"
+        with trio.move_on_after(timeout):
             message = await _undone(entry, guard, run_id, living)
         failure = f"{describe(entry)}: {message}"
         if message and not entry.detail.get("disposable"):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 MASK = "***"
 
 _PASSWORD = re.compile(
-    r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s/]+(?=@)|(?<=password=)[^\s&]+"
+    r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s]+(?=@)|(?<=password=)[^\s&]+"
 )
 # Shorter values would blot out all text and hide nothing.
 _SHORTEST = 3

@@ -65,6 +65,7 @@ def build(document: dict[str, Plain], faults: Faults) -> Scenario:
         build_stage(part, has_endpoints="endpoints" in root, has_writes="writes" in root)
         for part in root.items("stages")
     )
+    _check_tables(root)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
@@ -100,6 +101,20 @@ def _names(root: Part, section: str) -> tuple[str, ...]:
             root.faults.add(Fault(place, message, "give it another name"))
         names.append(name)
     return tuple(names)
+
+
+def _check_tables(root: Part) -> None:
+    """Two parts on one table would write the same rows: a value follows from column and number."""
+    known: set[str] = set()
+    for part in chain(root.items("seeding"), root.items("writes")):
+        table = part.get("table")
+        if table is not None and table.text() in known:
+            table.fault(
+                f"a second part on the table {table.text()}",
+                "fill it in one: a write mix seeds its table by `rows`",
+            )
+        elif table is not None:
+            known.add(table.text())
 
 
 def _text(root: Part, key: str, default: str = "") -> str:

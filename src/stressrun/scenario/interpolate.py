@@ -21,7 +21,7 @@ _REFERENCE = re.compile(
     r"|\$\{(?P<name>[A-Z_][A-Z0-9_]*)"
     r"(?::(?P<operator>[-?])(?P<rest>(?:[^{}]|\$\{[^{}]*\})*))?\}"
 )
-_SECRET = re.compile("PASSWORD|SECRET|TOKEN|KEY")
+_SECRET = re.compile("PASS|PWD|PW$|SECRET|TOKEN|KEY|AUTH|CREDENTIAL|PRIVATE")
 
 
 @dataclass(slots=True)

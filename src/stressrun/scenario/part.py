@@ -12,7 +12,9 @@ from stressrun.units import parse_duration
 
 T = TypeVar("T")
 
-_EVALUATED = re.compile(r"\$\$\{|(?P<evaluated>\$\{)(?!\s*(?:services|run)\.)")
+_EVALUATED = re.compile(
+    r"\$\$\{|\$\{\s*(?:services|run)\.[^{}\s]*\s*\}|(?P<evaluated>\$\{)(?P<known>services\.|run\.)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,13 @@ class Part:
         """A string in which nothing is evaluated at run time; `$${` gives `${`."""
         text = self.text()
         for match in _EVALUATED.finditer(text):
-            if match["evaluated"]:
+            if match["known"]:
+                self.fault(
+                    "this ${…} is not closed, or there is a space in it",
+                    "such as ${services.api.url}",
+                    offset=match.start(),
+                )
+            elif match["evaluated"]:
                 self.fault(
                     "this ${…} is not known before the load",
                     "only ${services.…} and ${run.id} can stand here; $${ gives ${ itself",

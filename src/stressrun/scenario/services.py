@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -19,6 +20,8 @@ from stressrun.scenario.urls import http_url, postgres_url
 
 _COMMAND_WITHIN = 20.0
 _EXISTING_WITHIN = 5.0
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+|\$\{[^{}]+\}")
 
 
 def build_service(name: str, part: Part) -> Service:
@@ -64,7 +67,12 @@ def _url_of_parts(server: Part) -> str:
     password = _literal(server, "password", "")
     login = f"{user}:{quote(password, safe='')}" if password else user
     host = _literal(server, "host", "")
-    if ":" in host:
+    if host.startswith("/"):
+        host = quote(host, safe="")  # the folder of a Unix socket
+    elif not _HOST.fullmatch(host):
+        server["host"].fault(f"{host!r} is no host", "such as db.test, 127.0.0.1 or ::1")
+        host = ""
+    elif ":" in host:
         host = f"[{host}]"
     port = server.get("port")
     number = 5432 if port is None else int(port.number())

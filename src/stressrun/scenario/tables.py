@@ -6,7 +6,7 @@ from stressrun.data.generators import GeneratorError, parse_generator
 from stressrun.data.kinds import Constant, Serial
 from stressrun.data.suggest import did_you_mean
 from stressrun.scenario.model import Column, Index, Seed, Table, WriteMix
-from stressrun.scenario.part import Part
+from stressrun.scenario.part import Part, strings
 from stressrun.scenario.wording import there_are
 
 _KEY = "id"
@@ -61,11 +61,14 @@ def _table(part: Part) -> Table:
 def _column(name: str, part: Part) -> Column:
     assert isinstance(part.value, dict)
     spec = {key: value for key, value in part.value.items() if key != "type"}
+    for key in ("constant", "choice"):
+        for place, text in strings(spec.get(key), (*part.place, key)):
+            Part(text, place, part.faults).literal()
     try:
         generator = parse_generator(spec)
     except GeneratorError as error:
-        place = part[error.key] if error.key else part
-        place.fault(error.message, error.hint)
+        wrong = part[error.key] if error.key else part
+        wrong.fault(error.message, error.hint)
         generator = Constant(None)
     given = part.get("type")
     return Column(name, generator, generator.sql_type if given is None else given.text())

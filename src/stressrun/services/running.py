@@ -98,8 +98,13 @@ def _of_existing(text: str) -> dict[str, str]:
 
 
 def _of_http(url: str) -> dict[str, str]:
-    parts = urlsplit(url)
-    return {"url": url, "host": parts.hostname or "", "port": str(parts.port or 80)}
+    try:
+        parts = urlsplit(url)
+        return {"url": url, "host": parts.hostname or "", "port": str(parts.port or 80)}
+    except ValueError as error:
+        raise SetupError(
+            f"a service's url cannot be read: {url}: {error}", hint="such as http://127.0.0.1:8000"
+        ) from error
 
 
 def _postgres_url(user: str, password: str, port: int, database: str) -> str:

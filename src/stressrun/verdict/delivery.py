@@ -21,7 +21,8 @@ def undelivered(results: Sequence[StageResult]) -> list[str]:
     """What is wrong with the load of judged stages, a line each."""
     lines = []
     for result in results:
-        if result.stage.warmup:
+        stage = result.stage
+        if stage.warmup:
             continue
         for kind, load in (
             ("endpoint", result.stage.endpoints),
