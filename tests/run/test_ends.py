@@ -67,6 +67,42 @@ def test_a_passed_run_on_an_existing_database_removes_what_it_made(
     assert_database_is_clean(database_url)
 
 
+def test_an_existing_database_beside_an_embedded_server_is_not_thrown_away(
+    tmp_path: Path, database_url: str
+) -> None:
+    ended = stressrun(
+        tmp_path,
+        ROOT / "scenarios" / "postgres-write-load.yaml",
+        "--set",
+        f"database={database_url}",
+        DURATION="300ms",
+    )
+    assert_told(ended, 0, "")
+    assert_nothing_is_left(ended)
+    assert_database_is_clean(database_url)
+
+
+def test_a_service_that_hangs_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "hang.py").write_text(
+        "import http.server, os, time\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): time.sleep(600)\n"
+        "address = ('127.0.0.1', int(os.environ['PORT']))\n"
+        "http.server.ThreadingHTTPServer(address, Handler).serve_forever()\n"
+    )
+    (tmp_path / "hang.yaml").write_text(
+        "version: 1\nname: hang\n"
+        "services: {api: {command: python hang.py, env: {PORT: '${services.api.port}'}}}\n"
+        "base_url: ${services.api.url}\n"
+        "endpoints: [{name: a, request: GET /}]\n"
+        "stages: [{name: s, duration: 300ms, graceful_stop: 100ms, endpoints: {rate: 50/s}}]\n"
+    )
+    ended = stressrun(tmp_path, "hang.yaml")
+    assert_told(ended, 1, "stage s achieved 0 % of its plan: 0 dropped, 15 interrupted")
+    assert "a: 15 × interrupted" in ended.output
+    assert_nothing_is_left(ended)
+
+
 def test_rows_of_others_stay(tmp_path: Path, database_url: str) -> None:
     def products() -> list[tuple[object, ...]]:
         with psycopg.connect(database_url) as connection:

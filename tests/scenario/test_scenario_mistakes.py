@@ -157,6 +157,21 @@ CHANGED = {
     "rate without a unit": Changed(
         "rate: 50/s", "rate: ☞50", "50 has no unit: write 50/s or 50/m", "expected a rate such as"
     ),
+    "reference that is not closed": Changed(
+        "- sql: ",
+        "- sql: ☞${run.id #",
+        "this ${…} is not closed, or there is a space in it",
+    ),
+    "expression in a constant": Changed(
+        "name: {faker: catch_phrase}",
+        'name: {constant: "☞${uuid}"}',
+        "this ${…} is not known before the load",
+    ),
+    "header that follows from the body": Changed(
+        BROWSE,
+        f"{BROWSE}, headers: {{Content-Length: ☞5}}",
+        "the header Content-Length follows from the body",
+    ),
     "rate past all bounds": Changed(
         "rate: 50/s", f"rate: ☞{'9' * 400}/s", "a rate is at most 1,000,000/s"
     ),
