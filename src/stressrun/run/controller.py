@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,20 +31,21 @@ from stressrun.run.events import (
     RunStarted,
     StageFinished,
     StageStarted,
-    Tick,
 )
 from stressrun.run.preparation import check_targets, prepare_database
+from stressrun.run.ticker import Ticker
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import EmbeddedPostgres, Scenario, Stage
+from stressrun.scenario.model import EmbeddedPostgres, Scenario
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
 from stressrun.verdict.delivery import undelivered
-from stressrun.verdict.thresholds import Evaluation, evaluate
+from stressrun.verdict.judgement import interruption, judge
+from stressrun.verdict.thresholds import evaluate
 
 _WATCH_INTERVAL = 0.25
 
@@ -224,7 +225,7 @@ class Controller:
 
     async def _run_stage(self, crew: Crew, result: StageResult) -> None:
         start = crew.next_start()
-        ticker = _Ticker(result.stage, self._scenario.report_interval, start, self._tell)
+        ticker = Ticker(result.stage, self._scenario.report_interval, start, self._tell)
 
         def heard(books: Recorder, most_vus: int) -> None:
             result.most_vus = max(result.most_vus, most_vus)
@@ -264,8 +265,14 @@ class Controller:
             self._failure or any(result.interrupted for result in self._results)
         )
         thresholds = evaluate(self._scenario, self._results) if complete else []
-        verdict, code, cause, remedy = self._judge(thresholds)
-        mask = self._mask.text
+        judgement = judge(
+            run_id=self.run_id,
+            residue=self._residue,
+            signal=self._signal,
+            failure=self._failure,
+            thresholds=thresholds,
+            undelivered=undelivered(self._results),
+        )
         return RunFinished(
             run_id=self.run_id,
             scenario=self._scenario,
@@ -274,59 +281,22 @@ class Controller:
             ended_at=datetime.now(UTC),
             stages=tuple(self._results),
             thresholds=tuple(thresholds),
-            verdict=verdict,
-            exit_code=code,
-            cause=mask(_first_line(cause)),
-            remedy=mask(remedy),
-            partial="" if complete else mask(_first_line(self._interruption())),
-            residue=tuple(mask(line) for line in self._residue),
+            verdict=judgement.verdict,
+            exit_code=judgement.exit_code,
+            cause=self._line(judgement.cause),
+            remedy=self._mask.text(judgement.remedy),
+            partial="" if complete else self._line(self._interruption()),
+            residue=tuple(self._mask.text(line) for line in self._residue),
         )
 
     def _interruption(self) -> str:
         if self._signal is not None:
-            return f"stopped by {self._signal.name}"
+            return interruption(self._signal)
         assert self._failure is not None
         return self._failure.message
 
-    def _judge(self, thresholds: Sequence[Evaluation]) -> tuple[str, ExitCode, str, str]:
-        """Verdict, exit code, cause and remedy; of several causes the gravest."""
-        if self._residue:
-            return (
-                "error",
-                ExitCode.RESIDUE,
-                f"teardown could not remove everything: {self._residue[0]}",
-                f"mend the cause, then: stressrun clean {self.run_id}",
-            )
-        if self._signal is not None:
-            return (
-                "interrupted",
-                ExitCode(128 + self._signal),
-                self._interruption(),
-                "run it again for a verdict",
-            )
-        if self._failure is not None:
-            verdict = "invalid" if self._failure.exit_code is ExitCode.INVALID else "error"
-            return verdict, self._failure.exit_code, self._failure.message, self._failure.hint
-        failed = [evaluation for evaluation in thresholds if not evaluation.passed]
-        if failed:
-            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-            return (
-                "failed",
-                ExitCode.FAILED,
-                f"threshold failed: {failed[0].threshold.text}{more}",
-                "the stages' tables show where it begins"
-                if failed[0].value is not None
-                else "it has no data, which fails: a p99 needs 100 values, a p95 needs 20",
-            )
-        shortfalls = undelivered(self._results)
-        if shortfalls:
-            return (
-                "failed",
-                ExitCode.FAILED,
-                shortfalls[0],
-                "the times of what was answered say nothing of the rest: find out what hangs",
-            )
-        return "passed", ExitCode.PASSED, "", ""
+    def _line(self, text: str) -> str:
+        return self._mask.text(text.partition("\n")[0])
 
     # Signals.
 
@@ -365,31 +335,6 @@ class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather 
     """A service that was to be measured has ended."""
 
     exit_code = ExitCode.INVALID
-
-
-class _Ticker:
-    """Gathers a stage's news into report intervals."""
-
-    def __init__(self, stage: Stage, interval: float, start: int, tell: Listener) -> None:
-        self._stage = stage
-        self._interval = interval
-        self._start = start
-        self._tell = tell
-        self._books = Recorder()
-        self._last = 0.0
-
-    def heard(self, books: Recorder) -> None:
-        self._books.merge(books)
-        elapsed = (time.monotonic_ns() - self._start) / 1e9
-        if elapsed - self._last < self._interval or elapsed >= self._stage.duration:
-            return
-        self._tell(Tick(self._stage, elapsed, elapsed - self._last, self._books))
-        self._books = Recorder()
-        self._last = elapsed
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 def _told(error: Exception) -> StressrunError:

@@ -1,0 +1,70 @@
+"""The verdict of a run: of several causes the gravest, with its exit code, cause and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from signal import Signals
+
+from stressrun.errors import ExitCode, StressrunError
+from stressrun.verdict.thresholds import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`verdict` is passed, failed, invalid, interrupted or error; the texts are empty if passed."""
+
+    verdict: str
+    exit_code: ExitCode
+    cause: str = ""
+    remedy: str = ""
+
+
+def judge(
+    *,
+    run_id: str,
+    residue: Sequence[str],
+    signal: Signals | None,
+    failure: StressrunError | None,
+    thresholds: Sequence[Evaluation],
+    undelivered: Sequence[str],
+) -> Judgement:
+    """What is left behind comes first, then a signal, a failure, and only then the figures."""
+    if residue:
+        return Judgement(
+            "error",
+            ExitCode.RESIDUE,
+            f"teardown could not remove everything: {residue[0]}",
+            f"mend the cause, then: stressrun clean {run_id}",
+        )
+    if signal is not None:
+        code = ExitCode(128 + signal)
+        return Judgement("interrupted", code, interruption(signal), "run it again for a verdict")
+    if failure is not None:
+        verdict = "invalid" if failure.exit_code is ExitCode.INVALID else "error"
+        return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
+    failed = [evaluation for evaluation in thresholds if not evaluation.passed]
+    if failed:
+        return _failed(failed)
+    if undelivered:
+        return Judgement(
+            "failed",
+            ExitCode.FAILED,
+            undelivered[0],
+            "the times of what was answered say nothing of the rest: find out what hangs",
+        )
+    return Judgement("passed", ExitCode.PASSED)
+
+
+def interruption(signal: Signals) -> str:
+    """Why a run that was told to stop is partial."""
+    return f"stopped by {signal.name}"
+
+
+def _failed(failed: Sequence[Evaluation]) -> Judgement:
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    remedy = "the stages' tables show where it begins"
+    if failed[0].value is None:
+        remedy = "it has no data, which fails: a p99 needs 100 values, a p95 needs 20"
+    cause = f"threshold failed: {failed[0].threshold.text}{more}"
+    return Judgement("failed", ExitCode.FAILED, cause, remedy)

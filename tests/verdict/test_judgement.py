@@ -1,0 +1,61 @@
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
+
+import pytest
+
+from stressrun.errors import ExitCode, RefusedError, SetupError, StressrunError
+from stressrun.verdict.judgement import judge
+from stressrun.verdict.thresholds import Evaluation
+from verdict_samples import threshold
+
+SLOW = Evaluation(threshold("http p95 < 1ms"), 0.5, False)
+EMPTY = Evaluation(threshold("http p95 < 1ms"), None, False)
+GOOD = Evaluation(threshold("http errors < 1%"), 0.0, True)
+
+
+class InvalidError(StressrunError):
+    exit_code = ExitCode.INVALID
+
+
+@pytest.mark.parametrize(
+    ("residue", "signal", "failure", "thresholds", "undelivered", "verdict", "code", "cause"),
+    [
+        ([], None, None, [GOOD], [], "passed", 0, ""),
+        ([], None, None, [GOOD], ["stage s hung"], "failed", 1, "stage s hung"),
+        ([], None, None, [GOOD, SLOW], ["x"], "failed", 1, "threshold failed: http p95 < 1ms"),
+        ([], None, None, [SLOW, EMPTY], [], "failed", 1, "http p95 < 1ms and 1 more"),
+        ([], None, InvalidError("lost"), [], [], "invalid", 4, "lost"),
+        ([], None, SetupError("no port"), [], [], "error", 3, "no port"),
+        ([], None, RefusedError("no"), [], [], "error", 6, "no"),
+        ([], SIGINT, SetupError("no port"), [], [], "interrupted", 130, "stopped by SIGINT"),
+        ([], SIGTERM, None, [], [], "interrupted", 143, "stopped by SIGTERM"),
+        ([], SIGHUP, None, [], [], "interrupted", 129, "stopped by SIGHUP"),
+        (["table t"], SIGINT, InvalidError("lost"), [SLOW], ["x"], "error", 5, "table t"),
+    ],
+)
+def test_of_several_causes_the_gravest_is_told(
+    residue: list[str],
+    signal: Signals | None,
+    failure: StressrunError | None,
+    thresholds: list[Evaluation],
+    undelivered: list[str],
+    verdict: str,
+    code: int,
+    cause: str,
+) -> None:
+    judgement = judge(
+        run_id="r1",
+        residue=residue,
+        signal=signal,
+        failure=failure,
+        thresholds=thresholds,
+        undelivered=undelivered,
+    )
+    assert (judgement.verdict, judgement.exit_code) == (verdict, code)
+    assert cause in judgement.cause
+
+
+def test_a_threshold_without_data_says_what_it_needs() -> None:
+    judgement = judge(
+        run_id="r1", residue=[], signal=None, failure=None, thresholds=[EMPTY], undelivered=[]
+    )
+    assert "a p99 needs 100 values" in judgement.remedy
