@@ -51,6 +51,7 @@ class MixRunner:
         self._parked = trio.lowlevel.ParkingLot()
         self._all_busy = False
         self._running = 0
+        self._places = 0
         self._free_since = 0
         self._first_index = 0
         self._next_index = 0
@@ -68,12 +69,13 @@ class MixRunner:
             return
         work = self._executor = executor(load, duration, Segment(0, 1), start)
         self._first_index = self._next_index
+        self._places = _connections(load)
         try:
             async with trio.open_nursery() as keeping:
                 if self._for_keys is not None:
                     keeping.start_soon(self._program.keep_keys_ahead, self._for_keys)
                 async with trio.open_nursery() as working:
-                    for place in range(_connections(load)):
+                    for place in range(self._places):
                         working.start_soon(self._work, place, work)
                     await self._dispatch(work)
                 keeping.cancel_scope.cancel()
@@ -137,7 +139,7 @@ class MixRunner:
             try:
                 await self._perform(place, self._first_index + number, due)
             finally:
-                if not self._parked:
+                if self._running >= self._places:
                     self._free_since = time.monotonic_ns()
                 self._running -= 1
 
