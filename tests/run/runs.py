@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,22 @@ class Run:
 def stressrun(directory: Path, *arguments: str | Path, **environment: str) -> Ended:
     """Run to the end."""
     return Run(directory, *arguments, **environment).end()
+
+
+@contextmanager
+def kept_run(
+    directory: Path, *arguments: str | Path, **environment: str
+) -> Iterator[tuple[Ended, dict[str, str]]]:
+    """A run with --keep that has passed, and its services' URLs; cleaned up whatever follows."""
+    ended = stressrun(directory, *arguments, "--keep", **environment)
+    lines = ended.output.partition("--keep):\n")[2].splitlines()
+    try:
+        assert ended.code == 0, ended.output
+        yield ended, dict(line.strip().split(": ", 1) for line in lines if "://" in line)
+    finally:
+        cleaned = stressrun(directory, "clean", ended.run_id)
+    assert cleaned.code == 0, cleaned.output
+    assert_nothing_is_left(ended)
 
 
 def processes_of(run_id: str) -> list[str]:

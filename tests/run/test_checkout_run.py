@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import jsonschema
 import psycopg
-from runs import CHECKOUT, ROOT, assert_nothing_is_left, stressrun
+from runs import CHECKOUT, ROOT, assert_nothing_is_left, kept_run, stressrun
 
 # Short stages have too few checkouts for the p99 that the scenario asks for.
 SHORT = [
@@ -16,25 +16,13 @@ SHORT = [
 
 
 def test_the_report_counts_what_the_service_and_the_database_counted(tmp_path: Path) -> None:
-    ended = stressrun(tmp_path, CHECKOUT, "--keep", *SHORT)
-    assert ended.code == 0, ended.output
-    kept = dict(
-        line.strip().split(": ", 1)
-        for line in ended.output.partition("--keep):\n")[2].splitlines()
-        if "://" in line
-    )
-    try:
-        requests = httpx.get(f"{kept['api']}/requests").json()
-        with psycopg.connect(kept["db"]) as connection:
+    with kept_run(tmp_path, CHECKOUT, *SHORT) as (ended, urls):
+        requests = httpx.get(f"{urls['api']}/requests").json()
+        with psycopg.connect(urls["db"]) as connection:
             rows = {
                 table: connection.execute(f"select count(*) from {table}").fetchone()[0]
                 for table in ("products", "carts", "orders", "load_test_data")
             }
-    finally:
-        cleaned = stressrun(tmp_path, "clean", ended.run_id)
-    assert cleaned.code == 0, cleaned.output
-    assert_nothing_is_left(ended)
-
     endpoints, steps, operations = map(ended.rows, ("endpoint", "step", "operation"))
     for row in [*endpoints.values(), *steps.values(), *operations.values()]:
         assert row["planned"] == row["succeeded"] > 0

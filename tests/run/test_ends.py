@@ -17,6 +17,7 @@ from runs import (
     Run,
     assert_nothing_is_left,
     await_guardian,
+    kept_run,
     processes_of,
     stressrun,
 )
@@ -452,20 +453,12 @@ def test_a_report_that_cannot_be_written(tmp_path: Path, database_url: str) -> N
 
 
 def test_the_writes_of_a_run_are_all_in_the_table(tmp_path: Path) -> None:
-    ended = stressrun(
-        tmp_path,
-        ROOT / "scenarios" / "postgres-write-load.yaml",
-        "--keep",
-        DURATION="1s",
-        REPORT_INTERVAL="200ms",
-    )
-    assert ended.code == 0, ended.output
-    url = next(line for line in ended.output.splitlines() if "postgresql://" in line).split()[-1]
-    try:
-        with psycopg.connect(url) as connection:
-            count = connection.execute("select count(*) from load_test_data").fetchone()
-    finally:
-        assert stressrun(tmp_path, "clean", ended.run_id).code == 0
-    assert_nothing_is_left(ended)
+    scenario = ROOT / "scenarios" / "postgres-write-load.yaml"
+    settings = {"DURATION": "1s", "REPORT_INTERVAL": "200ms"}
+    with (
+        kept_run(tmp_path, scenario, **settings) as (ended, urls),
+        psycopg.connect(urls["db"]) as connection,
+    ):
+        count = connection.execute("select count(*) from load_test_data").fetchone()
     (insert,) = (row for name, row in ended.rows("operation").items() if name.endswith(".insert"))
     assert count == (10_000 + 100 * insert["succeeded"],)
