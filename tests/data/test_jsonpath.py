@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +32,12 @@ DOCUMENT = {
         ("$['0']", "name"),
         ('$["it\'s"]', 1),
         ("$.größe", 2),
+        ("$..id", 7),
+        ("$.items[*].id", "a"),
+        ("$.items[1:].id", "b"),
+        ("$.items[?(@.id == 'b')].id", "b"),
+        ("$.items[?(@.id =~ '^b')].id", "b"),
+        ("$.items.`len`", 2),
     ],
 )
 def test_a_path_finds_its_value(source: str, found: object) -> None:
@@ -39,7 +48,19 @@ def test_a_path_finds_its_value(source: str, found: object) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["$.none", "$.items[2]", "$.items[-3]", "$.items.id", "$[0]", "$.id.id", "$.items[0].id[0]"],
+    [
+        "$.none",
+        "$.items[2]",
+        "$.items[-3]",
+        "$.items.id",
+        "$[0]",
+        "$.id.id",
+        "$.items[0].id[0]",
+        "$..none",
+        "$.none[*]",
+        "$.items[?(@.id == 'c')]",
+        "$.items[?(@.id =~ '(')]",
+    ],
 )
 def test_what_is_absent_is_a_lookup_error(source: str) -> None:
     with pytest.raises(LookupError):
@@ -51,14 +72,15 @@ def test_what_is_absent_is_a_lookup_error(source: str) -> None:
     [
         ("", 0),
         ("id", 0),
-        ("$id", 1),
-        ("$..id", 1),
-        ("$.items[*]", 7),
         ("$.items[0", 7),
-        ("$.a b", 3),
+        ("$.items[?(", 7),
+        ("$.a b", 4),
+        ("$.a[*].b c", 9),
+        ("$.a[*].ö", 7),
+        ("$.a.`sub(/(/, x)`", 3),
     ],
 )
-def test_a_path_that_is_not_plain_is_told_where(source: str, offset: int) -> None:
+def test_what_is_no_path_is_told_where(source: str, offset: int) -> None:
     with pytest.raises(ExpressionError) as caught:
         parse_path(source)
     assert caught.value.offset == offset
@@ -84,3 +106,16 @@ def test_names_and_positions_lead_through_a_document(steps: list[str | int]) -> 
         document = {step: document} if isinstance(step, str) else [None] * step + [document]
     source = "$" + "".join(f"['{one}']" if isinstance(one, str) else f"[{one}]" for one in steps)
     assert parse_path(source).find(document) == "here"
+
+
+def test_plain_paths_need_no_library() -> None:
+    program = (
+        "import sys; from stressrun.data.jsonpath import parse_path; parse_path('$.a[0]');"
+        "assert 'jsonpath_ng' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_paths_are_equal_by_their_source() -> None:
+    assert parse_path("$.a") == parse_path("$.a")
+    assert parse_path("$..a") != parse_path("$.a")

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from stressrun.data.pools import MOST_CHARACTERS, MOST_VALUES, draw_pool
+from stressrun.data.pools import MOST_CHARACTERS, MOST_VALUES, draw_number, draw_pool
 
 
 def length_of(characters: int) -> int:
@@ -36,3 +36,27 @@ def test_two_pools_do_not_repeat_together() -> None:
 def test_a_pool_reads_any_index() -> None:
     read = draw_pool(Random.random, 1, "a")
     assert {type(read(index)) for index in (0, MOST_VALUES, 2**63 - 1)} == {float}
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000, 10**9])
+def test_drawn_numbers_are_spread_evenly(count: int) -> None:
+    read = draw_number(count, 1, "a")
+    # Steps as they are between arrivals, stages and repetitions.
+    for step in (1, 2**40 + 7919, 2**50 + 1):
+        numbers = [read(step * place % 2**63) for place in range(8000)]
+        assert all(0 <= number < count for number in numbers)
+        quarters = [0] * 4
+        for number in numbers:
+            quarters[number * 4 // count] += 1
+        if count >= 1000:
+            assert all(abs(quarter - 2000) < 160 for quarter in quarters)
+        elif count == 2:
+            assert abs(sum(numbers) - 4000) < 180
+
+
+def test_drawn_numbers_follow_from_seed_and_site() -> None:
+    def numbers(seed: int, site: str) -> list[int]:
+        return [*map(draw_number(10**6, seed, site), range(10))]
+
+    assert numbers(1, "a") == numbers(1, "a")
+    assert len({tuple(numbers(*one)) for one in ((1, "a"), (2, "a"), (1, "b"))}) == 3

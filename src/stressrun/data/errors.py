@@ -29,3 +29,13 @@ class ExpressionError(StressrunError):
         super().__init__(message, hint=hint)
         self.offset = offset
         self.path = path
+
+
+class FeederError(StressrunError):
+    """A file of rows is wrong, at a line where one is known."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, path: str, line: int | None = None, hint: str = "") -> None:
+        place = path if line is None else f"{path}:{line}"
+        super().__init__(f"{place}: {message}", hint=hint)

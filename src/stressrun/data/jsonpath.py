@@ -1,8 +1,13 @@
-"""Plain JSONPath: one value of a JSON document by its names and positions."""
+"""JSONPath: a value of a JSON document by its names and positions.
+
+A plain path is a few look-ups. All others, which can find several values, are `jsonpath-ng`'s;
+it is imported only where a scenario has such a path.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stressrun.data.errors import ExpressionError
@@ -12,27 +17,26 @@ _STEP = re.compile(
     | \[(?P<position>-?\d{1,9})\]""",
     re.VERBOSE,
 )
-_FORM = "write a plain path such as $.items[0].id or $['item id']"
+_PLACE = re.compile(r"(?:at 1:|line 1, col )(\d+)")
+_FORM = "write a path such as $.items[0].id, $['item id'] or $.items[*].id"
 
 
 @dataclass(frozen=True, slots=True)
 class JsonPath:
-    """A path to one value: `steps` are names of objects and positions in arrays."""
+    """A path to a value.
+
+    `find` gives the value of a document at this path, the first where there are several, and
+    raises LookupError where the document has none.
+    """
 
     source: str
-    steps: tuple[str | int, ...] = field(repr=False)
-
-    def find(self, document: object) -> object:
-        """The value at this path. Raises LookupError where the document has none."""
-        for step in self.steps:
-            document = _step_into(document, step)
-        return document
+    find: Callable[[object], object] = field(repr=False, compare=False)
 
 
 def parse_path(source: str) -> JsonPath:
-    """Parse `$`, `.name`, `['name']` and `[n]`, from the end where n < 0.
+    """Parse a JSON path. Raises ExpressionError.
 
-    Raises ExpressionError.
+    Plain are `$`, `.name`, `['name']`, and `[n]`, from the end where n < 0.
     """
     if not source.startswith("$"):
         raise ExpressionError(f"{source!r} is no JSON path: it begins with $", 0, _FORM)
@@ -41,13 +45,20 @@ def parse_path(source: str) -> JsonPath:
     while offset < len(source):
         match = _STEP.match(source, offset)
         if match is None:
-            raise ExpressionError(
-                f"{source[offset:][:20]!r} is no step of a plain JSON path", offset, _FORM
-            )
+            return JsonPath(source, _search(source, offset))
         text = match[match.lastgroup or 0]
         steps.append(int(text) if match.lastgroup == "position" else text)
         offset = match.end()
-    return JsonPath(source, tuple(steps))
+    return JsonPath(source, _walk(tuple(steps)))
+
+
+def _walk(steps: tuple[str | int, ...]) -> Callable[[object], object]:
+    def find(document: object) -> object:
+        for step in steps:
+            document = _step_into(document, step)
+        return document
+
+    return find
 
 
 def _step_into(value: object, step: str | int) -> object:
@@ -57,3 +68,30 @@ def _step_into(value: object, step: str | int) -> object:
     if isinstance(step, int) and isinstance(value, list):
         return value[step]
     raise LookupError(f"no {step!r} in a value of type {type(value).__name__}")
+
+
+def _search(source: str, plain: int) -> Callable[[object], object]:
+    """The search for a path that is plain only so far."""
+    from jsonpath_ng.ext.parser import parse
+
+    # Beside its own errors it raises those of its parts, such as one of a regular expression.
+    try:
+        search = parse(source).find
+    except Exception as error:
+        place = _PLACE.search(str(error))
+        offset = min(int(place[1]), len(source)) if place else plain
+        raise ExpressionError(
+            f"{source[offset:][:20]!r} is no step of a JSON path", offset, _FORM
+        ) from error
+
+    def find(document: object) -> object:
+        try:
+            found = search(document)
+        except Exception as error:
+            raise LookupError(f"{source} cannot be asked for: {error}") from error
+        if not found:
+            raise LookupError(f"nothing at {source}")
+        value: object = found[0].value
+        return value
+
+    return find

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 MOST_VALUES = 16_381
 MOST_CHARACTERS = 4_000_000
+_WORD = 2**64 - 1
 
 
 def randomness(seed: int, site: str) -> Random:
@@ -38,6 +39,23 @@ def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[in
     del values[length:]
     stride = random.randrange(1, length)
     return lambda index: values[(index + index // length * stride) % length]
+
+
+def draw_number(count: int, seed: int, site: str) -> Callable[[int], int]:
+    """A function from an index to a number from 0 to count - 1, each as likely as any other.
+
+    It holds no values, whatever the count: it is SplitMix64 (Steele, Lea and Flood 2014) at the
+    place of the index.
+    """
+    start = randomness(seed, site).getrandbits(64)
+
+    def read(index: int) -> int:
+        mixed = (start + index * 0x9E3779B97F4A7C15) & _WORD
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _WORD
+        return (mixed ^ (mixed >> 31)) * count >> 64
+
+    return read
 
 
 def prime_up_to(number: int) -> int:

@@ -1,7 +1,8 @@
-"""How a value reads in a text and in JSON."""
+"""How a value reads in a text and in JSON, and the number that a text reads as."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from json import JSONEncoder
@@ -31,4 +32,20 @@ def as_json(value: object) -> str:
     return _encode(value)
 
 
+def as_number(value: object) -> int | float | None:
+    """The number that a value is, or that a text is written as; None for all else.
+
+    Numbers are those that JSON has: true and false are none, and a Decimal is read as a float.
+    """
+    if isinstance(value, Decimal):
+        value = format(value, "f")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return None
+    return int(value) if _WHOLE.fullmatch(value) else float(value)
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=as_text).encode

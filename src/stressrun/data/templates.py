@@ -3,8 +3,9 @@
     expression = name | name "(" argument ("," argument)* ")"
     argument   = number | word | 'text' | "text"
 
-A name is a captured variable, `uuid`, `now`, `faker.PROVIDER`, or a reference that the start of
-the run replaces. `$${` is the only escape and gives `${`.
+A name is a variable, `uuid`, `now`, `faker.PROVIDER`, or a reference that the start of the run
+replaces. A variable is captured, or dotted: a column of a feeder's or a table's row, or what the
+login captured. `$${` is the only escape and gives `${`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from stressrun.data.suggest import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A captured variable, and where in its text the name begins."""
+    """A variable, and where in its text the name begins."""
 
     name: str
     offset: int
@@ -46,7 +47,7 @@ class Template:
 
     @property
     def variables(self) -> tuple[tuple[str, int], ...]:
-        """The captured variables that it needs: name and offset."""
+        """The variables that it needs: name and offset."""
         return tuple((part.name, part.offset) for part in self.parts if isinstance(part, Variable))
 
 
@@ -75,7 +76,7 @@ def parse(source: str) -> Template:
 _OPENING = re.compile(r"\$?\$\{")
 _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
-_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_]\w*(?:\.[\w-]+)*", re.ASCII)
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _WORD = re.compile(r"""[^\s,()'"{}]+""")
 _WHOLE = re.compile(r"-?\d+(?:_\d+)*", re.ASCII)
@@ -239,5 +240,5 @@ _GENERATORS: Mapping[str, Generator] = {"uuid": Uuid(), "now": Now()}
 _FORMS = (
     "one of "
     + ", ".join(example for example, _ in _FUNCTIONS.values())
-    + ", uuid, now, faker.NAME or a captured variable"
+    + ", uuid, now, faker.NAME or a variable"
 )
