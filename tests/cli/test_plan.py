@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from orders_scenario import ORDERS, write_files
 from stressrun.cli.plan import plan
 from stressrun.cli.schema import schema
 from stressrun.scenario.load import load
@@ -72,6 +73,63 @@ def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
     )
 
 
+def test_a_plan_shows_how_requests_are_made(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    path = tmp_path / "orders.yaml"
+    path.write_text(ORDERS.read_text())
+    assert run(path) == (
+        "orders\n"
+        "environment development · random seed 1 · 1 worker · 145 s of load\n"
+        "\n"
+        "seeding, in postgresql://app@127.0.0.1/app\n"
+        "  100 rows of products (sku text)\n"
+        "\n"
+        "feeders\n"
+        f"  customers: {tmp_path}/customers.csv, unique\n"
+        f"  baskets: {tmp_path}/baskets.jsonl, sequential\n"
+        "  users: select id, email from users, random\n"
+        "\n"
+        "http\n"
+        "  connect timeout: 2 s\n"
+        "  cookies: iteration\n"
+        "  reuse: iteration\n"
+        "  resolve: after 30 s\n"
+        f"  TLS ca: {tmp_path}/ca.pem\n"
+        "  TLS: the server's certificate is NOT verified\n"
+        "  trace: 10 % sampled\n"
+        "\n"
+        "login, for each virtual user, anew after 600 s\n"
+        "  GET /form, timeout 10 s, up to 2 redirects\n"
+        "  POST /session, form csrf, user, timeout 10 s, up to 2 redirects\n"
+        "\n"
+        "endpoints, at https://[::1]:8443\n"
+        "  search: 60 % of iterations\n"
+        "    GET /products, query page, q, sku, bearer auth, timeout 10 s, up to 2 redirects\n"
+        "  picture: 20 % of iterations\n"
+        "    PUT /pictures/${users.id}, multipart title, upload, API key auth, timeout 10 s,"
+        " up to 2 redirects\n"
+        "  order: 20 % of iterations\n"
+        "    POST /carts, body a text, bearer auth, timeout 10 s, up to 2 redirects\n"
+        "    3 times:\n"
+        "      POST /carts/${cart}/items, body a text, bearer auth, timeout 2 s,"
+        " up to 2 redirects\n"
+        "    where ${status} == open:\n"
+        "      think 10 ms to 20 ms\n"
+        "      POST /carts/${cart}/checkout, basic auth, timeout 10 s\n"
+        "\n"
+        "stages\n"
+        "stage    duration    endpoints        iterations    judged\n"
+        "-------  ----------  ---------------  ------------  --------\n"
+        "warm-up  5 s         5 VUs                          no\n"
+        "peak     20 s        400/s, poisson   8,000         yes\n"
+        "batch    60 s        10 VUs, shared   1,000         yes\n"
+        "each     60 s        20 VUs, 10 each  200           yes\n"
+        "\n"
+        "thresholds\n"
+        "  endpoint order p95 < 1s in peak: iterations of order in peak\n"
+    )
+
+
 def test_an_overlay_and_an_assignment_change_the_plan() -> None:
     shown = run(CHECKOUT, "-e", "staging", "--set", "endpoints.browse.weight=2")
     assert "environment staging · random seed 42 · 1 worker · 55 s of load" in shown
@@ -102,6 +160,17 @@ def test_the_canonical_scenario_in_yaml_is_a_scenario_of_its_own(tmp_path: Path)
     assert compose(path.read_text(), "").mistakes == ()
     original = load(CHECKOUT, environment="quick", environ={})
     assert load(path, environ={}).scenario == original.scenario
+
+
+def test_the_canonical_scenario_names_its_files_by_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    write_files(tmp_path / "here")
+    path = tmp_path / "here" / "orders.yaml"
+    path.write_text(ORDERS.read_text())
+    canonical = tmp_path / "canonical.yaml"
+    canonical.write_text(run(path, "--yaml", "-e", "local"))
+    original = load(path, environment="local", environ={})
+    assert load(canonical, environ={}).scenario == original.scenario
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orders_scenario import ORDERS, write_files
 from stressrun.errors import ScenarioError
 from stressrun.scenario.load import check
 
-GOOD = (Path(__file__).parent / "checkout.yaml").read_text()
-DOCUMENT = yaml.safe_load(GOOD)
+GOOD = [(Path(__file__).parent / "checkout.yaml").read_text(), ORDERS.read_text()]
 TOKENS = [
     *("${", "$${", "}", "{", "[", "]", ":", "-", "'", '"', "#", "&a", "*a", "<<:", "!!int", "---"),
     *("~", "5", "1e999", "-1", ".nan", "0o8", "yes", "%", "@", "|", ">", "- ", ": ", "\n", "\t"),
     *("\x00", "é", "\u2028", "${A}", "${services.db.url}", "${run.id}", "${A:-", "${A:?", "1%"),
     *("5s", "50/s", "GET /", "embedded", "peak", "in peak", "email", "http p95 < 1s"),
+    *("none", "status", "$.id", "$..id", "${login.token}", "${cart} == 1", "cart.json", "(", "\0"),
 ]
 
 scalars = st.one_of(
@@ -38,6 +39,7 @@ values = st.recursive(
 
 def loads_or_tells(folder: Path, content: bytes) -> None:
     path = folder / "scenario.yaml"
+    write_files(folder)
     path.write_bytes(content)
     try:
         check(path, environ={"A": "x${y}", "B": "\udcff"})
@@ -51,7 +53,7 @@ def loads_or_tells(folder: Path, content: bytes) -> None:
 
 @st.composite
 def mutated_bytes(draw: st.DrawFn) -> bytes:
-    data = bytearray(GOOD.encode())
+    data = bytearray(draw(st.sampled_from(GOOD)).encode())
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
         length = draw(st.integers(0, 12))
@@ -76,14 +78,15 @@ def places(value: object, place: tuple[str | int, ...] = ()) -> list[tuple[str |
     return found
 
 
-PLACES = places(DOCUMENT)[1:]
+PLACES = {good: places(yaml.safe_load(good))[1:] for good in GOOD}
 
 
 @st.composite
 def mutated_documents(draw: st.DrawFn) -> bytes:
-    document = yaml.safe_load(GOOD)
+    good = draw(st.sampled_from(GOOD))
+    document = yaml.safe_load(good)
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.sampled_from(PLACES))
+        place = draw(st.sampled_from(PLACES[good]))
         parent = document
         try:
             for step in place[:-1]:
@@ -97,8 +100,8 @@ def mutated_documents(draw: st.DrawFn) -> bytes:
         elif action == "replace":
             parent[place[-1]] = draw(values)
         elif action == "copy":
-            other = draw(st.sampled_from(PLACES))
-            value = yaml.safe_load(GOOD)
+            other = draw(st.sampled_from(PLACES[good]))
+            value = yaml.safe_load(good)
             for step in other:
                 value = value[step]
             parent[place[-1]] = value

@@ -20,6 +20,7 @@ from stressrun.scenario.model import (
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
+    JsonBody,
     Ramp,
     Readiness,
     Request,
@@ -74,7 +75,8 @@ def test_the_example_is_built_with_its_defaults() -> None:
     ]
     assert [stage.writes is None for stage in scenario.stages] == [False, False, False, True]
     assert scenario.stages[0].warmup
-    assert (scenario.request_timeout, scenario.workers, scenario.report_interval) == (30, 1, 5)
+    assert {request.timeout for one in scenario.endpoints for request in one.requests} == {30}
+    assert (scenario.workers, scenario.report_interval) == (1, 5)
     audit = scenario.writes[0]
     assert (audit.insert, audit.batch, audit.seed.rows) == (70, 100, 5000)
     assert [column.type for column in audit.seed.table.columns] == [
@@ -108,7 +110,7 @@ def test_resolving_replaces_references_everywhere_and_gives_the_same_scenario_to
 def test_what_references_give_is_checked_when_they_are_known() -> None:
     with pytest.raises(ScenarioError) as error:
         load(CHECKOUT, environ={}).resolve({**RESOLVED, "services.api.url": "ftp://x"})
-    assert mistakes(error) == [f"{CHECKOUT}:15:11: not an http:// URL"]
+    assert mistakes(error) == [f"{CHECKOUT}:15:11: not an http:// or https:// URL"]
 
 
 def test_services_start_after_those_they_refer_to(tmp_path: Path) -> None:
@@ -211,8 +213,7 @@ def test_an_empty_variable_leaves_its_key_out_where_no_string_can_stand(tmp_path
 
 def test_a_variables_value_is_never_an_expression(tmp_path: Path) -> None:
     one = loaded(tmp_path, "", 'endpoints.e.json="${A} and $${A}"', A="${uuid}")
-    body = one.scenario.endpoints[0].requests[0].json
-    assert body is not None
+    assert isinstance(one.scenario.endpoints[0].requests[0].body, JsonBody)
     assert one.document["endpoints"] == [
         {"name": "e", "request": "GET /", "json": "$${uuid} and $${A}"}
     ]

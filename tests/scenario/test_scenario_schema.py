@@ -15,7 +15,7 @@ from stressrun.scenario.validate import schema_text
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(schema_text())
-SCENARIOS = [*sorted((ROOT / "scenarios").glob("*.yaml")), Path(__file__).parent / "checkout.yaml"]
+SCENARIOS = [*(ROOT / "scenarios").glob("*.yaml"), *Path(__file__).parent.glob("*.yaml")]
 
 
 def mappings(schema: object, path: str = "#") -> Iterator[tuple[str, dict[str, object]]]:

@@ -13,23 +13,41 @@ from stressrun.load.pacing import Pacing
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded, load
 from stressrun.scenario.model import (
+    ApiKeyAuth,
     Arrivals,
+    BasicAuth,
+    BearerAuth,
     CommandService,
+    CsvFile,
     EmbeddedPostgres,
     Endpoint,
     ExistingPostgres,
+    Feeder,
+    FormBody,
+    Group,
+    Http,
+    IterationsPerVu,
+    JsonLinesFile,
     Load,
+    Login,
+    MultipartBody,
+    Query,
     Ramp,
+    RawBody,
     Readiness,
+    Request,
     Scenario,
     Seed,
     Service,
+    SharedIterations,
     SqlTeardown,
     Stage,
+    Step,
     Table,
     Teardown,
     Think,
     Threshold,
+    Users,
     WriteMix,
 )
 from stressrun.scenario.nodes import Plain
@@ -77,6 +95,13 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     seeded = [*scenario.seeding, *(mix.seed for mix in scenario.writes if mix.seed.rows)]
     if seeded:
         yield _section(f"seeding, in {scenario.database_url}", map(_seed, seeded))
+    if scenario.feeders:
+        yield _section("feeders", map(_feeder, scenario.feeders))
+    http = list(_http(scenario.http))
+    if http:
+        yield _section("http", http)
+    if scenario.login is not None:
+        yield _section(_login(scenario.login), _steps(scenario.login.steps))
     if scenario.endpoints:
         yield _section(f"endpoints, at {scenario.base_url}", _endpoints(scenario.endpoints))
     if scenario.writes:
@@ -137,11 +162,93 @@ def _endpoints(endpoints: Sequence[Endpoint]) -> Iterator[str]:
     total = sum(endpoint.weight for endpoint in endpoints)
     for endpoint in endpoints:
         yield f"{endpoint.name}: {_percent(endpoint.weight / total)} of iterations"
-        for step in endpoint.steps:
-            if isinstance(step, Think):
-                yield f"  think {_span(step)}"
-            else:
-                yield f"  {step.method} {step.path.source}"
+        yield from (f"  {line}" for line in _steps(endpoint.steps))
+
+
+def _steps(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        match step:
+            case Think():
+                yield f"think {_span(step)}"
+            case Request():
+                yield _request(step)
+            case Group():
+                yield _group(step)
+                yield from (f"  {line}" for line in _steps(step.steps))
+
+
+def _group(group: Group) -> str:
+    parts = [f"{group.repeat:,} times"] if group.repeat > 1 else []
+    if group.when is not None:
+        parts.append(f"where {group.when.source}")
+    return f"{', '.join(parts) or 'together'}:"
+
+
+def _request(request: Request) -> str:
+    """A request's method and path, and what is not common about it."""
+    parts = [f"{request.method} {request.path.source}"]
+    if request.query:
+        parts.append(f"query {', '.join(dict(request.query))}")
+    match request.body:
+        case FormBody(fields):
+            parts.append(f"form {', '.join(dict(fields))}")
+        case MultipartBody(multipart):
+            parts.append(f"multipart {', '.join(part.name for part in multipart)}")
+        case RawBody(content):
+            size = f"{len(content):,} bytes" if isinstance(content, bytes) else "a text"
+            parts.append(f"body {size}")
+    if request.auth is not None:
+        parts.append(f"{_AUTHS[type(request.auth)]} auth")
+    if request.timeout != _TIMEOUT:
+        parts.append(f"timeout {_duration(request.timeout)}")
+    if request.redirects:
+        parts.append(f"up to {request.redirects} redirects")
+    return ", ".join(parts)
+
+
+_TIMEOUT = 30.0
+_AUTHS = {BasicAuth: "basic", BearerAuth: "bearer", ApiKeyAuth: "API key"}
+
+
+def _feeder(feeder: Feeder) -> str:
+    match feeder.source:
+        case CsvFile(path) | JsonLinesFile(path):
+            return f"{feeder.name}: {path}, {feeder.order}"
+        case Query(sql):
+            return f"{feeder.name}: {' '.join(sql.split())}, {feeder.order}"
+
+
+def _login(login: Login) -> str:
+    whose = "for each virtual user" if login.per_vu else "for the whole run"
+    again = f", anew after {_duration(login.refresh)}" if login.refresh is not None else ""
+    return f"login, {whose}{again}"
+
+
+def _http(http: Http) -> Iterator[str]:
+    """What is not as it is by default."""
+    defaults = Http()
+    if http.protocol != defaults.protocol:
+        yield "protocol: HTTP/2"
+    if http.connect_timeout != defaults.connect_timeout:
+        yield f"connect timeout: {_duration(http.connect_timeout)}"
+    for name in ("cookies", "reuse"):
+        if getattr(http, name) != getattr(defaults, name):
+            yield f"{name}: {getattr(http, name)}"
+    if http.resolve_after != defaults.resolve_after:
+        after = (
+            f"after {_duration(http.resolve_after)}" if http.resolve_after else "each connection"
+        )
+        yield f"resolve: {after}"
+    if http.unix_socket is not None:
+        yield f"Unix socket: {http.unix_socket}"
+    for name in ("ca", "certificate", "key"):
+        if (path := getattr(http.tls, name)) is not None:
+            yield f"TLS {name}: {path}"
+    if not http.tls.verify:
+        yield "TLS: the server's certificate is NOT verified"
+    if http.traced != defaults.traced:
+        share = "no traceparent header" if http.traced is None else _percent(http.traced)
+        yield f"trace: {share}{'' if http.traced is None else ' sampled'}"
 
 
 def _span(think: Think) -> str:
@@ -180,9 +287,16 @@ def _stages(scenario: Scenario) -> str:
 def _load(load: Load | None, unit: str) -> str:
     if load is None:
         return "idle"
-    if isinstance(load, Arrivals):
-        return _ramp(load.rate, lambda rate: f"{rate:g}/s")
-    return f"{_ramp(load.count, lambda count: f'{count:.0f}')} {unit}"
+    match load:
+        case Arrivals(rate, _, spacing):
+            random = ", poisson" if spacing == "poisson" else ""
+            return _ramp(rate, lambda value: f"{value:g}/s") + random
+        case Users(count):
+            return f"{_ramp(count, lambda value: f'{value:.0f}')} {unit}"
+        case SharedIterations():
+            return f"{load.vus:,} {unit}, shared"
+        case IterationsPerVu():
+            return f"{load.vus:,} {unit}, {load.iterations:,} each"
 
 
 def _ramp(ramp: Ramp, form: Callable[[float], str]) -> str:
@@ -190,10 +304,15 @@ def _ramp(ramp: Ramp, form: Callable[[float], str]) -> str:
 
 
 def _planned(load: Load | None, stage: Stage) -> str:
-    """How many arrivals an open stage makes; a closed one makes as many as the answers allow."""
-    if not isinstance(load, Arrivals):
-        return ""
-    return f"{Pacing(load.rate, stage.duration).count:,}"
+    """How many iterations begin, where that does not depend on the answers."""
+    match load:
+        case Arrivals():
+            return f"{Pacing(load.rate, stage.duration).count:,}"
+        case SharedIterations():
+            return f"{load.iterations:,}"
+        case IterationsPerVu():
+            return f"{load.iterations * load.vus:,}"
+    return ""
 
 
 def _threshold(threshold: Threshold, scenario: Scenario) -> str:

@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from itertools import chain
+from pathlib import Path
+from typing import cast
 
 from stressrun.errors import Mistake, Position, ScenarioError
-from stressrun.scenario.endpoints import build_endpoint, method_and_path
+from stressrun.scenario.bodies import Bodies
+from stressrun.scenario.endpoints import build_endpoint, build_login
+from stressrun.scenario.feeders import Rows
+from stressrun.scenario.files import Files
+from stressrun.scenario.http import build_http
 from stressrun.scenario.model import (
+    Endpoint,
+    Login,
     RequestTeardown,
     Scenario,
     SqlTeardown,
@@ -23,22 +31,31 @@ from stressrun.scenario.model import (
 )
 from stressrun.scenario.nodes import Fault, Faults, Plain
 from stressrun.scenario.part import Part
-from stressrun.scenario.references import check_references, is_postgres, starting_order
+from stressrun.scenario.references import (
+    References,
+    check_references,
+    is_postgres,
+    starting_order,
+)
+from stressrun.scenario.requests import Requests, build_defaults, method_and_path
+from stressrun.scenario.scope import LOGIN, Scope, Sources
 from stressrun.scenario.services import build_service
 from stressrun.scenario.stages import build_stage
+from stressrun.scenario.steps import captured_names
 from stressrun.scenario.tables import build_seed, build_write
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 from stressrun.scenario.urls import base_url, database_url
-from stressrun.units import parse_duration
 
-_REQUEST_TIMEOUT = 30.0
+REFERENCES = "references"
+"""The key of a resolved document under which the values of its references are, for files."""
+
 _REPORT_INTERVAL = 5.0
 
 
 def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     """The scenario of a canonical document. Raises ScenarioError, without positions."""
     faults = Faults()
-    scenario = build(dict(document), faults)
+    scenario = build(dict(document), faults, Path.cwd())
     if faults.found:
         raise ScenarioError(
             [
@@ -49,42 +66,76 @@ def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     return scenario
 
 
-def build(document: dict[str, Plain], faults: Faults) -> Scenario:
-    """The scenario of a document, to be thrown away where faults were found."""
+def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
+    """The scenario of a document, to be thrown away where faults were found.
+
+    Paths in it are relative to the folder.
+    """
     root = Part(document, (), faults)
-    named = document.get("services")
-    services = named if isinstance(named, dict) else {}
-    check_references(root, services)
+    services = _mapping(document, "services")
+    references = References(services, cast(dict[str, str], _mapping(document, REFERENCES)))
+    check_references(root, references)
     order = starting_order(root, services)
     built = {name: build_service(name, part) for name, part in root.entries("services")}
 
     names = Names(*(_names(root, section) for section in ("endpoints", "writes", "stages")))
-    endpoints = tuple(build_endpoint(part) for part in root.items("endpoints"))
+    seeding = tuple(build_seed(part) for part in root.items("seeding"))
     writes = tuple(build_write(part) for part in root.items("writes"))
     stages = tuple(
         build_stage(part, has_endpoints="endpoints" in root, has_writes="writes" in root)
         for part in root.items("stages")
     )
     _check_tables(root)
+    files = Files(folder)
+    rows = Rows(root, files, [*seeding, *(mix.seed for mix in writes)])
+    login, endpoints = _traffic(root, Bodies(files, references), rows.columns)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
         environment=_text(root, "environment", "development"),
-        random_seed=_integer(root, "random_seed", 1),
+        random_seed=root.integer("random_seed", 1),
         allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
         database_url=_database_url(root, services),
-        request_timeout=_duration(root, "http", "timeout", _REQUEST_TIMEOUT),
-        workers=_integer(root, "workers", 1),
-        seeding=tuple(build_seed(part) for part in root.items("seeding")),
+        http=build_http(root.section("http"), files),
+        workers=root.integer("workers", 1),
+        seeding=seeding,
+        feeders=rows.feeders,
+        login=login,
         endpoints=endpoints,
         writes=writes,
         stages=stages,
         thresholds=_thresholds(root, names, stages, writes),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
-        report_interval=_duration(root, "report", "interval", _REPORT_INTERVAL),
+        report_interval=root.section("report").duration(
+            "interval", _REPORT_INTERVAL, positive=True
+        ),
     )
+
+
+def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _traffic(
+    root: Part, bodies: Bodies, columns: Sources
+) -> tuple[Login | None, tuple[Endpoint, ...]]:
+    """The login and the endpoints, in which `${login.…}` is what the login captures."""
+    sources = dict(columns)
+    if "login" in root:
+        sources[LOGIN] = tuple(captured_names(root["login"].value))
+    defaults = build_defaults(root.section("http"), Scope(sources))
+    requests = Requests(defaults, bodies)
+    endpoints = tuple(
+        build_endpoint(part, requests, Scope(sources)) for part in root.items("endpoints")
+    )
+    part = root.get("login")
+    if part is None:
+        return None, endpoints
+    alone = Requests(defaults.without_login(), bodies)
+    return build_login(part, alone, Scope(columns)), endpoints
 
 
 def _names(root: Part, section: str) -> tuple[str, ...]:
@@ -122,21 +173,6 @@ def _text(root: Part, key: str, default: str = "") -> str:
     return default if part is None else part.literal()
 
 
-def _integer(root: Part, key: str, default: int) -> int:
-    part = root.get(key)
-    return default if part is None else int(part.number())
-
-
-def _duration(root: Part, section: str, key: str, default: float) -> float:
-    part = root[section].get(key) if section in root and root[section].sound else None
-    if part is None:
-        return default
-    seconds = part.parsed(parse_duration, 1.0)
-    if seconds == 0:
-        part.fault("expected a duration above 0")
-    return seconds
-
-
 def _host(part: Part) -> str:
     host = part.literal()
     if "/" in host:
@@ -151,7 +187,7 @@ def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     part = root.get("base_url")
     if part is not None:
         return base_url(part, services)
-    needing = _needing(root, ("endpoints",), "request")
+    needing = _needing(root, ("endpoints", "login"), "request")
     if needing is not None and "base_url" not in root:
         needing.fault(
             "requests need a base_url",
@@ -165,7 +201,8 @@ def _database_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     if "database" in root:
         part = root.get("database")
         return None if part is None else database_url(part.get("url") or part, services)
-    needing = _needing(root, ("seeding", "writes"), "sql")
+    feeders = (part["sql"] for _, part in root.entries("feeders") if "sql" in part)
+    needing = _needing(root, ("seeding", "writes"), "sql") or next(feeders, None)
     if needing is None:
         return None
     servers = [name for name, service in services.items() if is_postgres(service)]

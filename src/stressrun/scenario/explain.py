@@ -1,14 +1,15 @@
 """What is wrong with the shape of a document, told in the words of the schema.
 
 Of a union (`anyOf`) the branch is chosen that the value is meant for: by its type, and among
-mappings by the key that only that branch requires. The `title` of a schema says what it asks for.
+mappings by the keys that the branch requires. The `title` of a schema says what it asks for.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ class Explanation:
         if violation.keyword == "anyOf":
             yield from self._union(violation)
         elif violation.keyword == "additionalProperties":
-            yield from _unknown_keys(violation, ())
+            yield from _unknown_keys(violation, {})
         elif violation.keyword == "required":
             yield from self._missing_keys(violation)
         elif violation.of_key:
@@ -80,10 +81,13 @@ class Explanation:
         fits = [n for n, one in enumerate(branches) if self._accepts(one, union.instance)]
         marks: dict[str, int] = {}
         if isinstance(union.instance, dict) and len(fits) > 1:
-            marks = _marks({n: branches[n]["required"] for n in fits})
-            fits = [n for key, n in marks.items() if key in union.instance]
-            if not fits:
-                guesses = (did_you_mean(key, marks) for key in union.instance)
+            instance = union.instance
+            required = Counter(key for n in fits for key in branches[n]["required"])
+            marks = {key: count for key, count in required.items() if count < len(fits)}
+            # The branch that has the most of its keys there; the first of equals.
+            fits.sort(key=lambda n: -len(instance.keys() & branches[n]["required"]))
+            if marks.keys().isdisjoint(instance):
+                guesses = (did_you_mean(key, marks) for key in instance)
                 guess = next((guess for guess in guesses if guess), "")
                 yield Fault(union.place, f"expected one of the keys {one_of(marks)}", guess)
                 return
@@ -191,8 +195,11 @@ def show(value: Plain) -> str:
     return shown if len(shown) <= 60 else f"{shown[:56]}…{shown[-1]}"
 
 
-def _unknown_keys(violation: Violation, marks: Collection[str]) -> Iterator[Fault]:
-    """The keys that a mapping cannot have; `marks` are those that tell a union's branches apart."""
+def _unknown_keys(violation: Violation, marks: Mapping[str, int]) -> Iterator[Fault]:
+    """The keys that a mapping cannot have.
+
+    `marks` are those that a union's branches require, with the number of branches that do.
+    """
     instance, known = violation.instance, violation.schema["properties"]
     assert isinstance(instance, dict)
     for key in instance:
@@ -200,19 +207,14 @@ def _unknown_keys(violation: Violation, marks: Collection[str]) -> Iterator[Faul
             continue
         place = (*violation.place, key)
         if key in marks:
-            other = next(mark for mark in marks if mark in known)
+            present = (mark for mark in marks if mark in known and mark in instance)
+            other = min(present, key=marks.__getitem__)
             message = f"{key!r} cannot stand beside {other!r}"
             yield Fault(place, message, "leave one of them out", at_key=True)
         else:
             free = [name for name in known if name not in instance]
             hint = did_you_mean(key, free) or there_are("keys here", known)
             yield Fault(place, f"unknown key {key!r}", hint, at_key=True)
-
-
-def _marks(required: Mapping[int, Iterable[str]]) -> dict[str, int]:
-    """The keys that only one branch requires, with the number of that branch."""
-    common = set.intersection(*map(set, required.values()))
-    return {key: n for n, keys in required.items() for key in keys if key not in common}
 
 
 def _flow(value: Plain) -> str:

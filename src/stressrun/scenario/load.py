@@ -9,7 +9,8 @@ from typing import cast
 
 from stressrun.data.references import substitute
 from stressrun.errors import Mistake, ScenarioError
-from stressrun.scenario.build import build
+from stressrun.scenario.build import REFERENCES, build
+from stressrun.scenario.files import with_absolute_paths
 from stressrun.scenario.interpolate import Interpolation
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.nodes import (
@@ -42,6 +43,7 @@ class Loaded:
     document: Document
     secrets: tuple[str, ...]
     _root: Node
+    _folder: Path
 
     def resolve(self, values: Mapping[str, str]) -> tuple[Document, Scenario]:
         """The document and the scenario with references replaced: `{"services.api.url": …}`.
@@ -49,8 +51,9 @@ class Loaded:
         Raises ScenarioError where what they give is wrong.
         """
         document = cast(Document, substitute(self.document, values))
+        document[REFERENCES] = dict(values)
         faults = Faults()
-        scenario = build(document, faults)
+        scenario = build(document, faults, self._folder)
         if faults.found:
             # Columns within a string are those of the source no more.
             found = [replace(fault, offset=None) for fault in faults.found]
@@ -129,10 +132,11 @@ def _loaded(
         raise _error(node, shape, mistakes, secrets)
     faults = Faults(shape)
     document = cast(Document, plain(node))
-    scenario = build(document, faults)
+    scenario = build(document, faults, path.parent)
     if mistakes or faults.found:
         raise _error(node, faults.found, mistakes, secrets)
-    return Loaded(scenario, _canonical(document, scenario, path.parent), secrets, node)
+    canonical = _canonical(document, scenario, path.parent)
+    return Loaded(scenario, canonical, secrets, node, path.parent)
 
 
 def _error(
@@ -154,16 +158,9 @@ def _masked(mistake: Mistake, secrets: Sequence[str]) -> Mistake:
 
 def _canonical(document: Document, scenario: Scenario, folder: Path) -> Document:
     """The document with what depends on the file's folder, and on defaults of services, told."""
-    services = {
-        name: {**service, "cwd": str((folder / str(service["cwd"])).resolve())}
-        if isinstance(service, dict) and "cwd" in service
-        else service
-        for name, service in cast(Document, document.get("services", {})).items()
-    }
-    if services:
-        document = {**document, "services": services}
+    document = with_absolute_paths(document, folder)
     if scenario.database_url is not None:
-        document = {**document, "database": scenario.database_url}
+        document["database"] = scenario.database_url
     return document
 
 

@@ -85,6 +85,20 @@ class Faults:
         return place not in self._holding and self._wrong.isdisjoint(above)
 
 
+def within_request(place: Place) -> Place | None:
+    """What of a place lies within a request: `("json", "id")` of `("endpoints", 0, "json", "id")`.
+
+    Of the place of a request itself that is `()`, and None of a place outside of all requests.
+    """
+    depth = {"endpoints": 2, "login": 1}.get(str(place[0])) if place else None
+    if depth is None or len(place) < depth:
+        return None
+    rest = place[depth:]
+    while len(rest) > 1 and rest[0] == "steps":
+        rest = rest[2:]
+    return rest
+
+
 def plain(node: Node) -> Plain:
     """The values of a node without their positions: what JSON can hold."""
     if isinstance(node, DictNode):

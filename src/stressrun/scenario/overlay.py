@@ -8,21 +8,60 @@ names another kind of the same thing (`vus` over `rate`, `url` over `command`) r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import Mistake, Position, ScenarioError
-from stressrun.scenario.nodes import DictNode, ListNode, Node, ScalarNode, find
+from stressrun.scenario.nodes import DictNode, ListNode, Node, ScalarNode, find, within_request
 from stressrun.scenario.source import compose
 from stressrun.scenario.wording import there_are
 
 _INDEX = re.compile("[0-9]{1,6}")
-_SERVICES = frozenset({"postgres", "command", "url"})
-_LOADS = frozenset({"rate", "vus", "workers"})
-_GENERATORS = frozenset({"serial", "integer", "decimal", "faker", "hex", "text"}) | frozenset(
-    {"choice", "uuid", "timestamp", "constant"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rivals:
+    """Keys that tell kinds of one thing apart, a set for each kind.
+
+    Where one kind is put over another, the `whole` of the other goes, or only its keys.
+    """
+
+    kinds: tuple[frozenset[str], ...]
+    whole: bool
+
+    def lost(self, base: Collection[str], over: Collection[str]) -> set[str]:
+        """The keys that `base` loses to `over`."""
+        if not any(not kind.isdisjoint(over) for kind in self.kinds):
+            return set()
+        others = (kind for kind in self.kinds if kind.isdisjoint(over))
+        rivals = frozenset[str]().union(*others) & set(base)
+        return set(base) if rivals and self.whole else set(rivals)
+
+
+def _one_of(*keys: str, whole: bool) -> _Rivals:
+    return _Rivals(tuple(frozenset({key}) for key in keys), whole)
+
+
+_SERVICES = _one_of("postgres", "command", "url", whole=True)
+_LOADS = _Rivals(
+    (
+        frozenset({"rate"}),
+        frozenset({"vus", "iterations", "iterations_per_vu"}),
+        frozenset({"workers"}),
+    ),
+    whole=True,
 )
+_ITERATIONS = _one_of("iterations", "iterations_per_vu", whole=False)
+_GENERATORS = _one_of(
+    *("serial", "integer", "decimal", "faker", "hex", "text"),
+    *("choice", "uuid", "timestamp", "constant"),
+    whole=True,
+)
+_BODIES = _one_of("json", "form", "multipart", "body", "body_file", whole=False)
+_AUTHS = _one_of("basic", "bearer", "api_key", whole=True)
+_CAPTURES = _one_of("json", "header", "cookie", "regex", whole=True)
+_FEEDERS = _one_of("csv", "json_lines", "sql", whole=False)
 
 
 def overlaid(root: DictNode, environment: str) -> DictNode:
@@ -125,22 +164,31 @@ def _merged_list(
     return replace(base, items=tuple(items))
 
 
-def _replaced(base: DictNode, over: DictNode, place: tuple[str, ...]) -> tuple[str, ...]:
+def _replaced(base: DictNode, over: DictNode, place: tuple[str, ...]) -> set[str]:
     """The keys that a mapping loses because the one over it names another kind."""
-    kind = _kinds_at(place)
-    if kind & over.entries.keys() and kind & base.entries.keys() - over.entries.keys():
-        return tuple(base.entries)
+    lost = (rivals.lost(base.entries, over.entries) for rivals in _rivals_at(place))
+    return set[str]().union(*lost)
+
+
+def _rivals_at(place: tuple[str, ...]) -> tuple[_Rivals, ...]:
+    match place, within_request(place):
+        case ("services", _), _:
+            return (_SERVICES,)
+        case ("feeders", _), _:
+            return (_FEEDERS,)
+        case ("stages", _, _), _:
+            return (_LOADS, _ITERATIONS)
+        case (_, _, "columns", _), _:
+            return (_GENERATORS,)
+        case ("http", "auth"), _:
+            return (_AUTHS,)
+        case _, ():
+            return (_BODIES,)
+        case _, ("auth",):
+            return (_AUTHS,)
+        case _, ("capture", _):
+            return (_CAPTURES,)
     return ()
-
-
-def _kinds_at(place: tuple[str, ...]) -> frozenset[str]:
-    if len(place) == 2 and place[0] == "services":
-        return _SERVICES
-    if len(place) == 3 and place[0] == "stages":
-        return _LOADS
-    if len(place) == 4 and place[2] == "columns":
-        return _GENERATORS
-    return frozenset()
 
 
 def _lines(node: Node) -> Iterator[int]:

@@ -49,6 +49,11 @@ class Part:
         part = self[key]
         return part if part.sound else None
 
+    def section(self, key: str) -> Part:
+        """The mapping under a key; an empty one where there is none."""
+        found = self[key].value if key in self else None
+        return Part(found if isinstance(found, dict) else {}, (*self.place, key), self.faults)
+
     def items(self, key: str) -> Iterator[Part]:
         """The items of the list under a key that are not known to be wrong."""
         if key not in self or not isinstance((part := self[key]).value, list):
@@ -106,10 +111,20 @@ class Part:
             self.fault(str(error))
             return fallback
 
-    def duration(self, key: str, default: float) -> float:
+    def duration(self, key: str, default: float, *, positive: bool = False) -> float:
         """Seconds under a key."""
         part = self.get(key)
-        return default if part is None else part.parsed(parse_duration, default)
+        if part is None:
+            return default
+        seconds = part.parsed(parse_duration, 1.0)
+        if positive and seconds == 0:
+            part.fault("expected a duration above 0")
+        return seconds
+
+    def integer(self, key: str, default: int) -> int:
+        """A whole number under a key."""
+        part = self.get(key)
+        return default if part is None else int(part.number())
 
 
 def strings(value: Plain, place: Place = ()) -> Iterator[tuple[Place, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from stressrun.data.references import find_references
+from stressrun.data.references import Reference, find_references
 from stressrun.data.suggest import did_you_mean
 from stressrun.scenario.nodes import Fault, Place, Plain
 from stressrun.scenario.part import Part, strings
@@ -36,23 +36,40 @@ def attributes(service: Plain) -> tuple[str, ...]:
     return _HTTP if is_postgres(service) is False else _POSTGRES
 
 
-def check_references(root: Part, services: Mapping[str, Plain]) -> None:
+class References:
+    """What `${services.…}` and `${run.…}` can name; `values` once the run knows them."""
+
+    def __init__(self, services: Mapping[str, Plain], values: Mapping[str, str]) -> None:
+        self.values = values
+        self._services = services
+        self._known = {
+            f"services.{name}.{attribute}"
+            for name, service in services.items()
+            for attribute in attributes(service)
+        }
+        self._known.add("run.id")
+
+    def problem(self, reference: Reference) -> tuple[str, str] | None:
+        """The message and the hint for a reference that names nothing, else None."""
+        if reference.name in self._known:
+            return None
+        hint = did_you_mean(reference.name, sorted(self._known))
+        owner = reference.name.split(".")[1]
+        if owner in self._services and reference.name.startswith("services."):
+            listed = ", ".join(attributes(self._services[owner]))
+            hint = hint or f"services.{owner} has {listed}"
+        elif not hint:
+            hint = there_are("services", self._services)
+        return f"no {reference.name!r} to refer to", hint
+
+
+def check_references(root: Part, references: References) -> None:
     """Add a fault for every reference that names nothing."""
-    known = {f"services.{name}.{a}" for name, one in services.items() for a in attributes(one)}
-    known.add("run.id")
     for place, text in strings(root.value):
         for reference in find_references(text):
-            if reference.name in known:
-                continue
-            hint = did_you_mean(reference.name, sorted(known))
-            owner = reference.name.split(".")[1]
-            if owner in services and reference.name.startswith("services."):
-                listed = ", ".join(attributes(services[owner]))
-                hint = hint or f"services.{owner} has {listed}"
-            elif not hint:
-                hint = there_are("services", services)
-            message = f"no {reference.name!r} to refer to"
-            root.faults.add(Fault(place, message, hint, reference.offset))
+            problem = references.problem(reference)
+            if problem is not None:
+                root.faults.add(Fault(place, *problem, reference.offset))
 
 
 def starting_order(root: Part, services: Mapping[str, Plain]) -> tuple[str, ...]:

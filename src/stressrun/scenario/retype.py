@@ -14,16 +14,9 @@ from stressrun.scenario.nodes import (
     find,
     plain,
     put,
+    within_request,
 )
 from stressrun.scenario.validate import schema_faults
-
-# Where a scalar is text whatever it looks like: a process's environment, settings, headers.
-_TEXT_PLACES = (
-    ("services", None, "env", None),
-    ("services", None, "settings", None),
-    ("endpoints", None, "headers", None),
-    ("endpoints", None, "steps", None, "headers", None),
-)
 
 
 def settled(root: Node) -> tuple[Node, list[Fault]]:
@@ -62,19 +55,29 @@ def _left_out(node: ScalarNode) -> ScalarNode | None:
 
 
 def as_written(root: Node, place: Place = ()) -> Node:
-    """The tree with the scalars at `_TEXT_PLACES` as they were written."""
+    """The tree with the scalars that are text whatever they look like as they were written."""
     if isinstance(root, DictNode):
         entries = {key: as_written(child, (*place, key)) for key, child in root.entries.items()}
         return replace(root, entries=entries)
     if isinstance(root, ListNode):
         items = (as_written(item, (*place, index)) for index, item in enumerate(root.items))
         return replace(root, items=tuple(items))
-    if root.value is not None and any(_matches(place, form) for form in _TEXT_PLACES):
+    if root.value is not None and _is_text(place):
         return replace(root, value=root.text)
     return root
 
 
-def _matches(place: Place, form: tuple[str | None, ...]) -> bool:
-    return len(place) == len(form) and all(
-        step in (None, given) for step, given in zip(form, place, strict=True)
-    )
+def _is_text(place: Place) -> bool:
+    match place:
+        case ("services", _, "env" | "settings", _):
+            return True
+        case ("http", "headers", _) | ("http", "auth", "api_key", "value"):
+            return True
+    match within_request(place):
+        case ("headers" | "query" | "form" | "multipart", _) | ("query" | "form", _, int()):
+            return True
+        case ("auth", "api_key", "value"):
+            return True
+        case ("expect", "headers", _) | ("expect", "headers", _, "equals" | "not" | "contains"):
+            return True
+    return False

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil
 
-from stressrun.scenario.model import Arrivals, Load, Ramp, Stage, Users
+from stressrun.scenario.model import (
+    Arrivals,
+    IterationsPerVu,
+    Load,
+    Ramp,
+    SharedIterations,
+    Stage,
+    Users,
+)
 from stressrun.scenario.part import Part
 from stressrun.units import parse_duration, parse_rate
 
@@ -43,12 +51,21 @@ def build_stage(part: Part, *, has_endpoints: bool, has_writes: bool) -> Stage:
 
 
 def _endpoint_load(part: Part) -> Load:
+    if "iterations" in part:
+        return SharedIterations(part.integer("iterations", 1), part.integer("vus", 1))
+    if "iterations_per_vu" in part:
+        return IterationsPerVu(part.integer("iterations_per_vu", 1), part.integer("vus", 1))
     if "vus" in part:
         return Users(_ramp(part["vus"], Part.number))
     rate = _ramp(part["rate"], _rate)
-    given = part.get("max_vus")
     most = max(_MAX_VUS, ceil(_MAX_VUS_SECONDS * _peak(rate)))
-    return Arrivals(rate, most if given is None else int(given.number()))
+    spacing, catch_up = part.get("spacing"), part.get("catch_up")
+    return Arrivals(
+        rate,
+        part.integer("max_vus", most),
+        "uniform" if spacing is None else spacing.text(),
+        catch_up is None or catch_up.flag(),
+    )
 
 
 def _write_load(part: Part) -> Load:

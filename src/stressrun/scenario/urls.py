@@ -15,14 +15,11 @@ _WHOLE = re.compile(r"\$\{\s*services\.([^.}\s]+)\.url\s*\}")
 
 
 def http_url(part: Part) -> str:
-    """An `http://` URL; references in it stand for what is known when the run starts."""
+    """An `http(s)://` URL; references in it stand for what is known when the run starts."""
     url = part.literal()
-    if url.lower().startswith("https://"):
-        part.fault("TLS is not supported yet", "write an http:// URL", offset=0)
-    elif not find_references(url):
-        problem = _http_problem(url)
-        if problem:
-            part.fault(problem, "expected an http:// URL such as http://127.0.0.1:8000", offset=0)
+    problem = "" if find_references(url) else _http_problem(url)
+    if problem:
+        part.fault(problem, "expected one such as http://127.0.0.1:8000 or https://[::1]", offset=0)
     return url
 
 
@@ -65,8 +62,8 @@ def _http_problem(url: str) -> str:
         port = split.port
     except ValueError as error:
         return f"not a URL: {error}"
-    if split.scheme != "http" or not split.hostname:
-        return "not an http:// URL"
+    if split.scheme not in ("http", "https") or not split.hostname:
+        return "not an http:// or https:// URL"
     if port == 0:
         return "port 0 is no port"
     if split.query or split.fragment or "@" in split.netloc:

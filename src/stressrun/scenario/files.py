@@ -1,0 +1,82 @@
+"""The files that a scenario names, relative to its folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stressrun.scenario.nodes import Place, Plain, within_request
+from stressrun.scenario.part import Part
+
+_MOST_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one scenario, by its folder."""
+
+    folder: Path
+
+    def path(self, part: Part) -> str:
+        """The absolute path that a part names."""
+        return _absolute(part.literal(), self.folder)
+
+    def readable(self, part: Part) -> str:
+        """As `path`; that there is no file to be read there is a fault."""
+        path = self.path(part)
+        self._read(part, path, 0)
+        return path
+
+    def content(self, part: Part) -> bytes:
+        """What is in a file that is sent; nothing where that is a fault."""
+        content = self._read(part, self.path(part), _MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            part.fault(f"larger than {_MOST_BYTES // 1_000_000} MB, which no request needs")
+        return content
+
+    def _read(self, part: Part, path: str, size: int) -> bytes:
+        try:
+            # What is no file, such as a pipe, could be waited for without end.
+            if os.path.exists(path) and not os.path.isfile(path):
+                reason = "it is no file"
+            else:
+                with open(path, "rb") as file:
+                    return file.read(size)
+        except (OSError, ValueError) as error:
+            reason = str(getattr(error, "strerror", None) or error)
+        part.fault(f"cannot be read: {reason}", f"it is looked for as {path}")
+        return b""
+
+
+def with_absolute_paths(document: Mapping[str, Plain], folder: Path) -> dict[str, Plain]:
+    """A document whose paths mean the same in any folder."""
+    return {key: _with_absolute(value, (key,), folder) for key, value in document.items()}
+
+
+def _with_absolute(value: Plain, place: Place, folder: Path) -> Plain:
+    if isinstance(value, dict):
+        return {key: _with_absolute(child, (*place, key), folder) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_with_absolute(item, (*place, n), folder) for n, item in enumerate(value)]
+    if isinstance(value, str) and _is_path(place):
+        return _absolute(value, folder)
+    return value
+
+
+def _is_path(place: Place) -> bool:
+    match place, within_request(place):
+        case ("services", _, "cwd"), _:
+            return True
+        case ("feeders", _, "csv" | "json_lines"), _:
+            return True
+        case ("http", "unix_socket") | ("http", "tls", "ca" | "certificate" | "key"), _:
+            return True
+        case _, ("body_file",) | ("multipart", _, "file"):
+            return True
+    return False
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return os.path.abspath(os.path.join(folder, path))
