@@ -8,7 +8,7 @@ from stressrun.metrics.recorder import Row
 from stressrun.scenario.model import (
     Arrivals,
     Endpoint,
-    Expect,
+    Http,
     Ramp,
     Request,
     Scenario,
@@ -25,7 +25,7 @@ MS = 1_000_000
 
 
 def request(name: str) -> Request:
-    return Request(name, "GET", parse("/"), (), None, (), Expect((), None))
+    return Request(name, "GET", parse("/"))
 
 
 STAGES = (
@@ -55,9 +55,11 @@ def scenario(*thresholds: str) -> Scenario:
         services=(),
         base_url="http://127.0.0.1",
         database_url=None,
-        request_timeout=30,
+        http=Http(),
         workers=1,
         seeding=(),
+        feeders=(),
+        login=None,
         endpoints=ENDPOINTS,
         writes=(MIX,),
         stages=STAGES,

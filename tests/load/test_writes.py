@@ -61,7 +61,7 @@ async def run_mix(
         async with trio.open_nursery() as nursery:
             if stop:
                 nursery.start_soon(_stop_soon, runner)
-            await runner.run(load, 0.2, time.monotonic_ns())
+            await runner.run(load, 0.2, time.monotonic_ns(), seed=1, site="s")
     await runner.close()
     row = recorder.row("operation", "audit.insert")
     assert row.planned == (row.succeeded + row.failed + row.dropped + row.interrupted + row.unknown)

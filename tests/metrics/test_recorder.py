@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.metrics.recorder import Recorder
+from stressrun.metrics.recorder import Recorder, Row, Sample
 
 actions = st.lists(
     st.tuples(
@@ -53,3 +53,49 @@ def test_what_a_lost_worker_never_told_is_unknown() -> None:
     recorder.row("endpoint", "a").planned += 3
     recorder.settle()
     assert recorder.row("endpoint", "a").unknown == 3
+
+
+def keep(row: Row, *errors: str) -> None:
+    for number, error in enumerate(errors):
+        if row.wants_sample(error):
+            row.keep(Sample(error, f"detail {number}", "GET /", "503"))
+
+
+def details(row: Row) -> dict[str, list[str]]:
+    return {error: [sample.detail for sample in kept] for error, kept in row.samples.items()}
+
+
+def test_the_first_samples_of_each_kind_are_kept_over_all_parts() -> None:
+    worker, controller = Recorder(), Recorder()
+    keep(worker.row("endpoint", "a"), "slow", "slow", "timeout")
+    controller.merge(Recorder.from_wire(worker.drain()))
+    keep(worker.row("endpoint", "a"), "slow", "slow", "slow", "slow")
+    controller.merge(Recorder.from_wire(worker.drain()))
+    assert details(controller.row("endpoint", "a")) == {
+        "slow": ["detail 0", "detail 1", "detail 0"],
+        "timeout": ["detail 2"],
+    }
+
+
+def test_samples_stay_few_however_many_kinds_there_are() -> None:
+    row = Row()
+    keep(row, *(f"kind {number}" for number in range(1000)))
+    assert len(row.samples) == 20
+    assert not row.wants_sample("yet another")
+
+
+def test_secrets_are_taken_out_of_samples_but_not_out_of_their_kinds() -> None:
+    recorder = Recorder()
+    row = recorder.row("endpoint", "a")
+    row.keep(Sample("no abc", "it is abc", "GET /?abc", "200 abc"))
+    recorder.mask(lambda text: text.replace("abc", "***"))
+    assert row.samples == {"no abc": [Sample("no abc", "it is ***", "GET /?***", "200 ***")]}
+
+
+def test_how_connections_were_opened_is_sent_with_the_books() -> None:
+    worker, controller = Recorder(), Recorder()
+    for histogram in (worker.connect, worker.tls):
+        histogram.record(500)
+    for _ in range(2):
+        controller.merge(Recorder.from_wire(worker.drain()))
+    assert (controller.connect.count, controller.tls.mean) == (1, 500)

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import time
-from ipaddress import ip_address
-from socket import AF_INET, AF_INET6
-from urllib.parse import urlsplit
-
-import trio
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from stressrun.data.mix import draw
-from stressrun.http.connection import Address
-from stressrun.load.executors import Executor, executor
+from stressrun.errors import SetupError
+from stressrun.http.origin import origin_of
+from stressrun.http.resolver import Resolver
+from stressrun.http.tls import client_context
+from stressrun.load.compilation import Compiler
+from stressrun.load.executors import Executor, executor, most_users
 from stressrun.load.lane import Assignment, Lane
+from stressrun.load.login import LoginProgram
 from stressrun.load.pacing import Segment
-from stressrun.load.virtual_user import compile_endpoint
-from stressrun.metrics.recorder import Recorder
+from stressrun.load.virtual_user import EndpointProgram
+from stressrun.metrics.recorder import Recorder, Row
 from stressrun.safety.guard import Guard
-from stressrun.scenario.model import Arrivals, Scenario, Stage
+from stressrun.scenario.model import Request, Scenario, SharedIterations, Stage
 
 # Far enough apart that no two stages use the same data, and odd modulo any pool's length.
 STAGE_OFFSET = 2**40 + 7919
+# Each request of a login has a timeout of its own; this is for all of them.
+_LOGIN_PATIENCE = 300.0
 
 
 class EndpointRunner:
     """Runs the endpoints' share of each stage that is one segment's."""
 
-    def __init__(self, scenario: Scenario, segment: Segment, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        segment: Segment,
+        recorder: Recorder,
+        *,
+        run_id: str,
+        rows: Mapping[str, Any],
+    ) -> None:
         self._scenario = scenario
         self._segment = segment
         self._recorder = recorder
+        self._run_id = run_id
+        self._rows = rows
         self._lane: Lane | None = None
         self._executor: Executor | None = None
         self._stopped = False
@@ -42,25 +56,44 @@ class EndpointRunner:
     async def prepare(self, guard: Guard) -> None:
         """Compile the endpoints and find the API's address.
 
-        Raises RefusedError when the guard refuses it, SetupError when it has no address.
+        Raises RefusedError when the guard refuses it, SetupError when it has no address, a TLS
+        file or a feeder cannot be used, or the login fails.
         """
         scenario = self._scenario
         assert scenario.base_url is not None
-        base = urlsplit(scenario.base_url)
-        assert base.hostname is not None
-        port = base.port or 80
-        address = await _reachable(await guard.resolve(base.hostname, port), port)
-        self._programs = [
-            compile_endpoint(
-                endpoint,
-                self._recorder,
-                authority=base.netloc.rpartition("@")[2],
-                base_path=base.path.rstrip("/"),
-                seed=scenario.random_seed,
+        compiler = Compiler(
+            scenario, self._segment, self._recorder, run_id=self._run_id, rows=self._rows
+        )
+        self._programs = [compiler.endpoint(endpoint) for endpoint in scenario.endpoints]
+        origin = origin_of(scenario.base_url)
+        resolver = Resolver(guard, scenario.http.resolve_after)
+        if scenario.http.unix_socket is None:
+            await resolver.resolve(origin.host, origin.port)
+        self._lane = Lane(
+            scenario.http,
+            resolver,
+            self._recorder,
+            tls=client_context(scenario.http.tls, alpn=["http/1.1"]),
+            shortest_timeout=min(request.timeout for request in _requests(scenario)),
+        )
+        if compiler.login is not None and compiler.login.shared:
+            await self._log_in(self._lane, compiler.login)
+
+    async def _log_in(self, lane: Lane, login: LoginProgram) -> None:
+        """Log in before the load, as one iteration of an endpoint that does nothing else."""
+        row = Row()
+        endpoint = EndpointProgram(row, steps=(), several=True, single=None, sources=(), login=login)
+        load = SharedIterations(iterations=1, vus=1)
+        start = time.monotonic_ns()
+        once = executor(load, _LOGIN_PATIENCE, Segment(0, 1), start, seed=0, site="login")
+        await lane.run(Assignment(once, [endpoint], table=[0], offset=0, max_vus=1))
+        self._recorder.drain()
+        if not row.succeeded:
+            kind = next(iter(row.errors), "no answer")
+            raise SetupError(
+                f"the login before the load failed: {kind.removeprefix('login: ')}",
+                hint="try it by stressrun SCENARIO --once",
             )
-            for endpoint in scenario.endpoints
-        ]
-        self._lane = Lane(address, self._recorder, request_timeout=scenario.request_timeout)
 
     async def run(self, stage: Stage, number: int, start: int) -> None:
         """Run this worker's share of a stage that begins at an instant in nanoseconds."""
@@ -68,17 +101,18 @@ class EndpointRunner:
         assert stage.endpoints is not None
         load = stage.endpoints
         weights = [endpoint.weight for endpoint in self._scenario.endpoints]
-        most = load.max_vus if isinstance(load, Arrivals) else max(load.count.start, load.count.end)
+        seed = self._scenario.random_seed
         if self._stopped:
             return
-        self._executor = executor(load, stage.duration, self._segment, start)
+        site = f"stages.{number}"
+        self._executor = executor(load, stage.duration, self._segment, start, seed, site)
         await self._lane.run(
             Assignment(
                 executor=self._executor,
                 endpoints=self._programs,
-                table=draw(weights, self._scenario.random_seed, f"stages.{number}.endpoints"),
+                table=draw(weights, seed, f"{site}.endpoints"),
                 offset=number * STAGE_OFFSET,
-                max_vus=max(1, self._segment.share(round(most))),
+                max_vus=max(1, self._segment.share(most_users(load))),
             )
         )
 
@@ -95,19 +129,8 @@ class EndpointRunner:
             self._lane.close()
 
 
-async def _reachable(addresses: tuple[str, ...], port: int) -> Address:
-    """The first address that accepts a connection; the first of all when none does now."""
-    candidates = [
-        Address(AF_INET6 if ip_address(address).version == 6 else AF_INET, (address, port))
-        for address in addresses
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
-    for candidate in candidates:
-        with trio.move_on_after(2), trio.socket.socket(candidate.family) as probe:
-            try:
-                await probe.connect(candidate.address)
-            except OSError:
-                continue
-            return candidate
-    return candidates[0]
+def _requests(scenario: Scenario) -> Iterable[Request]:
+    for endpoint in scenario.endpoints:
+        yield from endpoint.requests
+    if scenario.login is not None:
+        yield from scenario.login.requests

@@ -1,13 +1,16 @@
 """When things are due: pure functions of time, without a clock.
 
-Times are seconds from the start of a stage. A segment is one worker's exact share: of all
-arrivals, or of all virtual users, those whose number is `index` modulo `of`.
+Times are seconds from the start of a stage, instants are nanoseconds of the monotonic clock. A
+segment is one worker's exact share: of all arrivals, or of all virtual users, those whose number
+is `index` modulo `of`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, floor, sqrt
+from math import ceil, floor, inf, log, sqrt
+from random import Random
 
 from stressrun.scenario.model import Ramp
 
@@ -32,18 +35,64 @@ class Pacing:
     duration: float
 
     @property
-    def count(self) -> int:
-        """How many arrivals are due before the end."""
-        area = (self.rate.start + self.rate.end) / 2 * self.duration
-        return ceil(round(area, 6))
+    def area(self) -> float:
+        """The rate's integral over the duration."""
+        return (self.rate.start + self.rate.end) / 2 * self.duration
 
-    def due(self, number: int) -> float:
-        """When arrival `number` (from 0) is due: the inverse of the rate's integral."""
-        if number == 0:
-            return 0.0
-        start, slope = self.rate.start, (self.rate.end - self.rate.start) / self.duration
-        # This form of the quadratic's root is exact for a slope of zero, too.
-        return 2 * number / (start + sqrt(max(0.0, start * start + 2 * slope * number)))
+    @property
+    def count(self) -> int:
+        """How many arrivals are due before the end; of Poisson arrivals the mean."""
+        return ceil(round(self.area, 6))
+
+    def inverse(self) -> Callable[[float], float]:
+        """The inverse of the rate's integral: when arrival `number` (from 0) is due."""
+        duration, start = self.duration, self.rate.start
+        start_squared, change = start * start, 2 * (self.rate.end - start) / duration
+
+        def due(number: float) -> float:
+            if number == 0:
+                return 0.0
+            square = start_squared + change * number
+            # Rounding can pass the end of the stage, where a ramp comes down to nothing.
+            if square <= 0:
+                return duration
+            # This form of the quadratic's root is exact for a rate that does not change, too.
+            elapsed = 2 * number / (start + sqrt(square))
+            return elapsed if elapsed < duration else duration
+
+        return due
+
+    def interval(self, elapsed: float) -> float:
+        """The mean time between arrivals after `elapsed` seconds; infinite at a rate of zero."""
+        share = min(max(elapsed / self.duration, 0.0), 1.0)
+        rate = self.rate.start + (self.rate.end - self.rate.start) * share
+        return 1 / rate if rate > 0 else inf
+
+    def uniform(self, segment: Segment, start: int) -> Iterator[tuple[int, int]]:
+        """The numbers and instants of a segment's arrivals, evenly spaced from `start` on."""
+        numbers = range(segment.index, self.count, segment.of)
+        rate, due = self.rate.start, self.inverse()
+        if rate == self.rate.end:
+            for number in numbers:
+                yield number, start + round(number * 1e9 / rate)
+        else:
+            for number in numbers:
+                yield number, start + round(due(number) * 1e9)
+
+    def poisson(self, segment: Segment, start: int, random: Random) -> Iterator[tuple[int, int]]:
+        """The numbers and instants of a segment's arrivals, each independent of all others.
+
+        Every segment draws all of them, and must be given the same random numbers.
+        """
+        index, of = segment.index, segment.of
+        area, due, draw = self.area, self.inverse(), random.random
+        number = 0
+        passed = -log(1.0 - draw())
+        while passed < area:
+            if number % of == index:
+                yield number, start + round(due(passed) * 1e9)
+            number += 1
+            passed -= log(1.0 - draw())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Waiting for many sockets and one instant: an epoll of our own with a timerfd in it.
 
 Trio waits for the epoll's descriptor, so that a lane with fifty connections costs the scheduler
-one wait. The timerfd wakes to the microsecond, where trio's own timers are rounded to 1 ms.
+one wait. The timerfd wakes to the microsecond, where trio's own timers are rounded to 1 ms. This
+module is the seam to the operating system: what another one needs is a `Timer` and a `Poller`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ import ctypes
 import os
 import select
 import struct
-from collections.abc import Iterable
 
 import trio
 
-READ = select.EPOLLIN | select.EPOLLRDHUP
+READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
 _PAST = 1  # zero would disarm the timer
 _libc = ctypes.CDLL(None, use_errno=True)
+_setting = struct.Struct("qqqq")
 
 
 class Timer:
@@ -37,7 +38,7 @@ class Timer:
             return
         self._armed = instant
         seconds, nanoseconds = divmod(max(_PAST, instant), 1_000_000_000)
-        setting = struct.pack("qqqq", 0, 0, seconds, nanoseconds)
+        setting = _setting.pack(0, 0, seconds, nanoseconds)
         _libc.timerfd_settime(self.descriptor, _ABSOLUTE, setting, None)
 
     def clear(self) -> None:
@@ -63,28 +64,25 @@ class Timer:
 
 
 class Poller:
-    """Readiness of registered descriptors, and a wait that trio can cancel."""
+    """Readiness of registered descriptors, and a wait that trio can cancel.
+
+    `poll(seconds)` gives the descriptors that are ready with their events, the timer's own
+    descriptor among them, for which `clear_timer` is to be called.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._timer = Timer()
         self._epoll.register(self._timer.descriptor, select.EPOLLIN)
+        self.poll = self._epoll.poll
         self.register = self._epoll.register
         self.modify = self._epoll.modify
         self.unregister = self._epoll.unregister
+        self.arm = self._timer.arm
+        self.clear_timer = self._timer.clear
 
-    def poll(self) -> Iterable[tuple[int, int]]:
-        """The descriptors that are ready now, with their events; never blocks."""
-        events = self._epoll.poll(0)
-        for descriptor, _ in events:
-            if descriptor == self._timer.descriptor:
-                self._timer.clear()
-                return [event for event in events if event[0] != descriptor]
-        return events
-
-    async def wait(self, until: int) -> None:
-        """Wait until a descriptor is ready or an instant in nanoseconds has come."""
-        self._timer.arm(until)
+    async def wait(self) -> None:
+        """Wait until a descriptor is ready or the instant that was armed has come."""
         await trio.lowlevel.wait_readable(self._epoll.fileno())
 
     def wake(self) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import trio
 
 from stressrun.errors import StressrunError
-from stressrun.load.executors import Executor, executor
+from stressrun.load.executors import Executor, executor, most_users
 from stressrun.load.pacing import Segment
 from stressrun.load.poller import Timer
 from stressrun.metrics.recorder import Recorder, Row
@@ -24,7 +25,7 @@ from stressrun.postgres.operations import Operation, Program, error_kind, prepar
 from stressrun.postgres.ownership import claim
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
-from stressrun.scenario.model import Arrivals, Load, Scenario, Stage
+from stressrun.scenario.model import Load, Scenario, Stage
 
 _RECONNECT_PAUSE = 0.25
 
@@ -38,7 +39,7 @@ class MixRunner:
     def __init__(
         self, name: str, program: Program, recorder: Recorder, reconnect: Reconnect
     ) -> None:
-        self._name = name
+        self.name = name
         self._program = program
         self._recorder = recorder
         self._reconnect = reconnect
@@ -63,13 +64,15 @@ class MixRunner:
         if self._program.reserves_keys:
             self._for_keys = await self._reconnect()
 
-    async def run(self, load: Load, duration: float, start: int) -> None:
+    async def run(
+        self, load: Load, duration: float, start: int, *, seed: int, site: str
+    ) -> None:
         """Run a stage that begins at an instant in nanoseconds until its operations have ended."""
         if self._stopped:
             return
-        work = self._executor = executor(load, duration, Segment(0, 1), start)
+        work = self._executor = executor(load, duration, Segment(0, 1), start, seed, site)
         self._first_index = self._next_index
-        self._places = _connections(load)
+        self._places = most_users(load)
         try:
             async with trio.open_nursery() as keeping:
                 if self._for_keys is not None:
@@ -187,7 +190,7 @@ class MixRunner:
     def _row(self, operation: Operation) -> Row:
         row = self._rows.get(operation.name)
         if row is None:
-            row = self._recorder.row("operation", f"{self._name}.{operation.name}")
+            row = self._recorder.row("operation", f"{self.name}.{operation.name}")
             self._rows[operation.name] = row
         return row
 
@@ -246,7 +249,12 @@ class WriteRunner:
         assert stage.writes is not None
         async with trio.open_nursery() as nursery:
             for mix in self._mixes:
-                nursery.start_soon(mix.run, stage.writes, stage.duration, start)
+                run = partial(
+                    mix.run,
+                    seed=self._scenario.random_seed,
+                    site=f"stages.{number}.writes.{mix.name}",
+                )
+                nursery.start_soon(run, stage.writes, stage.duration, start)
 
     def stop(self) -> None:
         """End the stage's operations now; what runs may go on within its grace."""
@@ -267,10 +275,4 @@ def _kind(error: psycopg.Error | StressrunError, connection: Connection | None) 
 
 
 def _most_connections(scenario: Scenario) -> int:
-    return max(_connections(stage.writes) for stage in scenario.stages if stage.writes is not None)
-
-
-def _connections(load: Load) -> int:
-    if isinstance(load, Arrivals):
-        return load.max_vus
-    return round(max(load.count.start, load.count.end))
+    return max(most_users(stage.writes) for stage in scenario.stages if stage.writes is not None)

@@ -1,16 +1,18 @@
 """What one stage did, row by row: the books of a worker, merged in the controller.
 
-A row is an endpoint, a step of one, or a database operation. For every row
+A row is an endpoint, a step of one, a login, or a database operation. For every row
 planned = succeeded + failed + dropped + interrupted + unknown.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.times import Times, merged
 
 RowKey = tuple[str, str]
 _COUNTERS = (
@@ -21,22 +23,32 @@ _COUNTERS = (
     "interrupted",
     "unknown",
     "retried",
+    "redirected",
     "bytes_sent",
     "bytes_received",
 )
+_SAMPLES = 3
+_SAMPLED_KINDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A failure as it happened: what was sent, what came back, cut to a readable size."""
+
+    error: str
+    detail: str
+    request: str
+    answer: str
+
+    def masked(self, mask: Callable[[str], str]) -> Sample:
+        """The sample with its texts as `mask` leaves them; the kind is stressrun's own word."""
+        return Sample(self.error, mask(self.detail), mask(self.request), mask(self.answer))
 
 
 class Row:
-    """Counters and histograms of one row. Times are nanoseconds; response includes waiting."""
+    """Counters and times of one row; `samples` are the first failures of each kind."""
 
-    __slots__ = (
-        *_COUNTERS,
-        "errors",
-        "failed_response",
-        "failed_service",
-        "succeeded_response",
-        "succeeded_service",
-    )
+    __slots__ = (*_COUNTERS, "errors", "failed_times", "samples", "succeeded_times")
 
     def __init__(self) -> None:
         self.planned = 0
@@ -46,43 +58,76 @@ class Row:
         self.interrupted = 0
         self.unknown = 0
         self.retried = 0
+        self.redirected = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self.errors: defaultdict[str, int] = defaultdict(int)
-        self.succeeded_service = Histogram()
-        self.succeeded_response = Histogram()
-        self.failed_service = Histogram()
-        self.failed_response = Histogram()
+        self.samples: dict[str, list[Sample]] = {}
+        self.succeeded_times = Times()
+        self.failed_times = Times()
 
-    def succeed(self, service: int, response: int, sent: int, received: int) -> None:
-        """Count one success."""
+    def succeed(
+        self,
+        service: int,
+        response: int,
+        sent: int,
+        received: int,
+        first_byte: int | None = None,
+    ) -> None:
+        """Count one success; times in nanoseconds, sizes in bytes."""
         self.succeeded += 1
         self.bytes_sent += sent
         self.bytes_received += received
-        self.succeeded_service.record(service)
-        self.succeeded_response.record(response)
+        self.succeeded_times.record(service, response, first_byte)
 
     def fail(
-        self, error: str, service: int | None, response: int, sent: int, received: int
+        self,
+        error: str,
+        service: int | None,
+        response: int,
+        sent: int,
+        received: int,
+        first_byte: int | None = None,
     ) -> None:
         """Count one failure under its kind; what was never sent has no service time."""
         self.failed += 1
         self.errors[error] += 1
         self.bytes_sent += sent
         self.bytes_received += received
-        if service is not None:
-            self.failed_service.record(service)
-        self.failed_response.record(response)
+        if service is None:
+            self.failed_times.record_unsent(response)
+        else:
+            self.failed_times.record(service, response, first_byte)
+
+    def refuse(self, error: str) -> str:
+        """Count a failure of something that could not even begin, and has no times."""
+        self.failed += 1
+        self.errors[error] += 1
+        return error
+
+    def wants_sample(self, error: str) -> bool:
+        """Whether a failure of this kind is still to be kept as a sample."""
+        kept = self.samples.get(error)
+        return len(self.samples) < _SAMPLED_KINDS if kept is None else len(kept) < _SAMPLES
+
+    def keep(self, sample: Sample) -> None:
+        """Keep a sample that is wanted."""
+        self.samples.setdefault(sample.error, []).append(sample)
 
     @property
     def service(self) -> Histogram:
         """Service times of all that was answered or failed."""
-        return _merged(self.succeeded_service, self.failed_service)
+        return merged(self.succeeded_times.service, self.failed_times.service)
 
     @property
     def response(self) -> Histogram:
         """Response times of all that was answered or failed."""
-        return _merged(self.succeeded_response, self.failed_response)
+        return merged(self.succeeded_times.response, self.failed_times.response)
+
+    @property
+    def first_byte(self) -> Histogram:
+        """Times to the first byte of all that was answered or failed."""
+        return merged(self.succeeded_times.first_byte, self.failed_times.first_byte)
 
     def merge(self, other: Row) -> None:
         """Add another row's counts to this one's."""
@@ -90,8 +135,12 @@ class Row:
             setattr(self, counter, getattr(self, counter) + getattr(other, counter))
         for error, count in other.errors.items():
             self.errors[error] += count
-        for histogram in _HISTOGRAMS:
-            getattr(self, histogram).merge(getattr(other, histogram))
+        for samples in other.samples.values():
+            for sample in samples:
+                if self.wants_sample(sample.error):
+                    self.keep(sample)
+        for times in _TIMES:
+            getattr(self, times).merge(getattr(other, times))
 
     def drain(self) -> dict[str, Any]:
         """The content as JSON for `from_wire`; empties the row."""
@@ -100,8 +149,10 @@ class Row:
             setattr(self, counter, 0)
         wire["errors"] = dict(self.errors)
         self.errors.clear()
-        for histogram in _HISTOGRAMS:
-            wire[histogram] = getattr(self, histogram).drain()
+        for times in _TIMES:
+            wire[times] = getattr(self, times).drain()
+        wire["samples"] = [asdict(sample) for kept in self.samples.values() for sample in kept]
+        self.samples.clear()
         return wire
 
     @classmethod
@@ -111,27 +162,41 @@ class Row:
         for counter in _COUNTERS:
             setattr(row, counter, wire[counter])
         row.errors.update(wire["errors"])
-        for histogram in _HISTOGRAMS:
-            setattr(row, histogram, Histogram.from_wire(wire[histogram]))
+        for times in _TIMES:
+            setattr(row, times, Times.from_wire(wire[times]))
+        for sample in wire["samples"]:
+            row.keep(Sample(**sample))
         return row
 
 
-_HISTOGRAMS = ("succeeded_service", "succeeded_response", "failed_service", "failed_response")
+_TIMES = ("succeeded_times", "failed_times")
 
 
 class Recorder:
-    """All rows of a stage, and how late its generator was."""
+    """All rows of a stage, how late its generator was, and how its connections were opened.
+
+    `lag` is how late iterations started that a virtual user was free for; `connect` and `tls` are
+    the times of each connection's opening and of its TLS handshake; nanoseconds.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[RowKey, Row] = {}
         self.lag = Histogram()
+        self.connect = Histogram()
+        self.tls = Histogram()
 
     def row(self, kind: str, name: str) -> Row:
-        """The row of a kind (endpoint, step, operation) and name, made where missing."""
+        """The row of a kind (endpoint, step, login, operation) and name, made where missing."""
         key = (kind, name)
         if key not in self.rows:
             self.rows[key] = Row()
         return self.rows[key]
+
+    def mask(self, mask: Callable[[str], str]) -> None:
+        """Have `mask` take the secrets out of all samples."""
+        for row in self.rows.values():
+            for kept in row.samples.values():
+                kept[:] = [sample.masked(mask) for sample in kept]
 
     def settle(self) -> None:
         """Count as unknown what has no outcome: its worker was lost before it could tell."""
@@ -143,14 +208,16 @@ class Recorder:
         """Add another recorder's books to this one's."""
         for key, row in other.rows.items():
             self.row(*key).merge(row)
-        self.lag.merge(other.lag)
+        for histogram in _HISTOGRAMS:
+            getattr(self, histogram).merge(getattr(other, histogram))
 
     def drain(self) -> dict[str, Any]:
         """The content as JSON for `from_wire`; empties the rows but keeps them."""
-        return {
-            "rows": [[kind, name, row.drain()] for (kind, name), row in self.rows.items()],
-            "lag": self.lag.drain(),
+        wire: dict[str, Any] = {
+            histogram: getattr(self, histogram).drain() for histogram in _HISTOGRAMS
         }
+        wire["rows"] = [[kind, name, row.drain()] for (kind, name), row in self.rows.items()]
+        return wire
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Recorder:
@@ -158,12 +225,9 @@ class Recorder:
         recorder = cls()
         for kind, name, row in wire["rows"]:
             recorder.rows[kind, name] = Row.from_wire(row)
-        recorder.lag = Histogram.from_wire(wire["lag"])
+        for histogram in _HISTOGRAMS:
+            setattr(recorder, histogram, Histogram.from_wire(wire[histogram]))
         return recorder
 
 
-def _merged(*histograms: Histogram) -> Histogram:
-    merged = Histogram()
-    for histogram in histograms:
-        merged.merge(histogram)
-    return merged
+_HISTOGRAMS = ("lag", "connect", "tls")

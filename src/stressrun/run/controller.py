@@ -171,7 +171,7 @@ class Controller:
             document = await self._start_services(held)
         teardown.record(self._scenario, self._values, held.ledger, self.run_id)
         disposable = teardown.database_is_disposable(self._scenario, self._values)
-        await prepare_database(
+        rows = await prepare_database(
             self._scenario,
             None if disposable else held.ledger,
             held.guard,
@@ -179,7 +179,7 @@ class Controller:
             told=self._note,
         )
         state = None if disposable else self._options.state
-        await held.crew.start(self._scenario, document, state)
+        await held.crew.start(self._scenario, document, state, rows, self._mask)
 
     async def _start_services(self, held: _Resources) -> Document:
         """Give the services their ports and start them; returns the document for the workers."""

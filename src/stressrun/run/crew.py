@@ -18,6 +18,7 @@ from stressrun.errors import ExitCode, StressrunError
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
 from stressrun.run.transport import Channel, Message
+from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.services.process import ServiceProcess, describe_status, spawn
 
@@ -74,16 +75,25 @@ class Crew:
         self._run_id = run_id
         self._directory = directory
         self._workers: list[_Worker] = []
+        self._mask = Mask()
         self._stopped = False
         self._lost: WorkerLost | None = None
 
     async def start(
-        self, scenario: Scenario, document: Mapping[str, Any], ledger: Path | None
+        self,
+        scenario: Scenario,
+        document: Mapping[str, Any],
+        ledger: Path | None,
+        rows: Mapping[str, Any],
+        mask: Mask,
     ) -> None:
         """Start the workers and wait until each has prepared.
 
+        `rows` are those that the endpoints' iterations take from the database; `mask` takes the
+        secrets out of what the workers tell of failures.
         Raises the StressrunError that kept one from it.
         """
+        self._mask = mask
         count = scenario.workers if scenario.endpoints else 0
         for index in range(count):
             self._add(f"endpoints-{index}")
@@ -91,12 +101,14 @@ class Crew:
             self._add("writes")
         async with trio.open_nursery() as nursery:
             for index, worker in enumerate(self._workers):
+                load = worker.name.partition("-")[0]
                 order: Message = {
                     "do": "prepare",
                     "scenario": document,
                     "run_id": self._run_id,
                     "ledger": str(ledger) if ledger else None,
-                    "load": worker.name.partition("-")[0],
+                    "rows": rows if load == "endpoints" else {},
+                    "load": load,
                     "segment": [index, count],
                 }
                 nursery.start_soon(self._prepare, worker, order)
@@ -192,6 +204,7 @@ class Crew:
                 return
             said = message["said"]
             books = Recorder.from_wire(message["books"])
+            books.mask(self._mask.text)
             result.books.merge(books)
             result.generator.add(message["generator"])
             worker.most_running = message["most_running"]

@@ -1,18 +1,21 @@
-"""Before the first stage: the targets judged by the guard, the database filled."""
+"""Before the first stage: the targets judged by the guard, the database filled and asked."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from stressrun.errors import RefusedError
-from stressrun.postgres.connection import connect
+from stressrun.load.rows import columns_used, needs_keys, seeds_of
+from stressrun.postgres.connection import Connection, connect
+from stressrun.postgres.feeding import query_rows, seeded_keys
 from stressrun.postgres.ownership import claim
 from stressrun.postgres.seeding import seed_table
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
-from stressrun.scenario.model import ExistingPostgres, ExistingService, Scenario
+from stressrun.scenario.model import ExistingPostgres, ExistingService, Query, Scenario
 from stressrun.units import format_duration
 
 
@@ -41,14 +44,16 @@ async def prepare_database(
     *,
     run_id: str,
     told: Callable[[str], None],
-) -> None:
+) -> dict[str, Any]:
     """Claim and seed every table of the scenario; without a ledger the database is disposable.
 
-    Raises SetupError, RefusedError.
+    Returns what workers need to know of the database: the rows of feeders and the keys of tables
+    by their names, as JSON. Raises SetupError, RefusedError.
     """
-    seeds = [*scenario.seeding, *(mix.seed for mix in scenario.writes)]
-    if not seeds:
-        return
+    seeds = seeds_of(scenario)
+    if not seeds and not any(isinstance(feeder.source, Query) for feeder in scenario.feeders):
+        return {}
+    known: dict[str, Any] = {}
     url = scenario.database_url
     assert url is not None
     async with await connect(url, guard=guard, run_id=run_id) as connection:
@@ -58,3 +63,15 @@ async def prepare_database(
             await seed_table(connection, each, claim=claimed, random_seed=scenario.random_seed)
             took = format_duration(time.monotonic() - begin)
             told(f"table {each.table.name}: {each.rows:,} rows seeded ({took})")
+            if needs_keys(scenario, each):
+                known[each.table.name] = await seeded_keys(connection, each, claimed)
+        return known | await _fed(scenario, connection)
+
+
+async def _fed(scenario: Scenario, connection: Connection) -> dict[str, Any]:
+    """The rows of the feeders that ask the database, and that the scenario uses."""
+    return {
+        feeder.name: await query_rows(connection, feeder.name, feeder.source.sql, columns)
+        for feeder in scenario.feeders
+        if isinstance(feeder.source, Query) and (columns := columns_used(scenario, feeder.name))
+    }

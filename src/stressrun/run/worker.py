@@ -132,7 +132,13 @@ class Worker:
         if message["load"] == "endpoints":
             from stressrun.load.endpoints import EndpointRunner
 
-            return EndpointRunner(self._scenario, Segment(*message["segment"]), self._recorder)
+            return EndpointRunner(
+                self._scenario,
+                Segment(*message["segment"]),
+                self._recorder,
+                run_id=message["run_id"],
+                rows=message["rows"],
+            )
         from stressrun.load.writes import WriteRunner
 
         return WriteRunner(

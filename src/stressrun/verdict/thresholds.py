@@ -64,7 +64,7 @@ def _rows(threshold: Threshold, scenario: Scenario, result: StageResult) -> Iter
 
 
 def _single_requests(scenario: Scenario) -> set[str]:
-    return {endpoint.name for endpoint in scenario.endpoints if len(endpoint.steps) == 1}
+    return {endpoint.name for endpoint in scenario.endpoints if endpoint.single is not None}
 
 
 def _value(metric: str, rows: Sequence[Row], elapsed: float) -> float | None:

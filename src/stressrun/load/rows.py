@@ -1,0 +1,148 @@
+"""Where one worker's iterations get their rows: the scenario's feeders and its seeded tables."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from itertools import accumulate, islice
+from typing import Any
+
+from stressrun.data.expressions import Template
+from stressrun.data.feeders import (
+    ComputedRows,
+    RandomRows,
+    Row,
+    RowSource,
+    SequentialRows,
+    UniqueRows,
+    csv_rows,
+    json_lines_rows,
+)
+from stressrun.data.kinds import Now
+from stressrun.errors import SetupError
+from stressrun.load.pacing import Segment
+from stressrun.scenario.model import CsvFile, Feeder, JsonLinesFile, Query, Scenario, Seed
+
+Handed = Mapping[str, Any]
+"""What the controller has asked the database for, as JSON: a feeder's rows, a table's ranges of
+keys (start, stop, step)."""
+
+
+class RowSources:
+    """The sources of one worker. All endpoints share them, so that a unique row is used once.
+
+    Only the columns that the scenario uses are kept.
+    """
+
+    def __init__(self, scenario: Scenario, segment: Segment, handed: Handed) -> None:
+        """Read the files. Raises FeederError, SetupError."""
+        self._sources: list[RowSource] = []
+        for feeder in scenario.feeders:
+            if columns := columns_used(scenario, feeder.name):
+                rows = _rows(feeder, columns, handed)
+                names = tuple(f"{feeder.name}.{column}" for column in columns)
+                self._sources.append(_fed(scenario, feeder, names, rows, segment))
+        for seed in seeds_of(scenario):
+            if columns := columns_used(scenario, seed.table.name):
+                self._sources.append(_seeded(scenario, seed, columns, handed))
+
+    def feeding(self, variables: Iterable[str]) -> tuple[RowSource, ...]:
+        """The sources of any of these variables."""
+        wanted = frozenset(variables)
+        return tuple(source for source in self._sources if not wanted.isdisjoint(source.variables))
+
+
+def seeds_of(scenario: Scenario) -> tuple[Seed, ...]:
+    """All that is seeded, for itself or for a write mix."""
+    return (*scenario.seeding, *(mix.seed for mix in scenario.writes))
+
+
+def columns_used(scenario: Scenario, owner: str) -> tuple[str, ...]:
+    """The columns of a feeder or a table that its requests name, `${owner.column}`."""
+    names = sorted(set(variables_of((scenario.login, scenario.endpoints))))
+    parts = [name.rpartition(".") for name in names]
+    return tuple(column for before, _, column in parts if before == owner)
+
+
+def needs_keys(scenario: Scenario, seed: Seed) -> bool:
+    """Whether its requests name a table's key and the database alone knows it."""
+    table = seed.table
+    generated = {column.name for column in table.columns}
+    return table.key not in generated and table.key in columns_used(scenario, table.name)
+
+
+def variables_of(part: object) -> Iterator[str]:
+    """The names of all variables in the templates of a part of a scenario."""
+    if isinstance(part, Template):
+        yield from (name for name, _ in part.variables)
+    elif isinstance(part, Mapping):
+        yield from variables_of(tuple(part.values()))
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from variables_of(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from variables_of(getattr(part, field.name))
+
+
+def _rows(feeder: Feeder, columns: Sequence[str], handed: Handed) -> Iterator[Row]:
+    match feeder.source:
+        case CsvFile(path):
+            return csv_rows(path, columns)
+        case JsonLinesFile(path):
+            return json_lines_rows(path, columns)
+        case Query():
+            return map(tuple, handed[feeder.name])
+
+
+def _fed(
+    scenario: Scenario,
+    feeder: Feeder,
+    names: tuple[str, ...],
+    rows: Iterator[Row],
+    segment: Segment,
+) -> RowSource:
+    match feeder.order:
+        case "unique":
+            return UniqueRows(
+                names, list(islice(rows, segment.index, None, segment.of)), feeder.name
+            )
+        case "random":
+            return RandomRows(names, list(rows), scenario.random_seed, f"feeders.{feeder.name}")
+        case _:
+            return SequentialRows(names, list(rows), segment.index, segment.of)
+
+
+def _seeded(scenario: Scenario, seed: Seed, columns: Sequence[str], handed: Handed) -> ComputedRows:
+    table = seed.table
+    generators = {column.name: column.generator for column in table.columns}
+    reads: list[Callable[[int], object]] = []
+    for name in columns:
+        if name not in generators:
+            reads.append(_keys([range(*keys) for keys in handed[table.name]]))
+            continue
+        if isinstance(generators[name], Now):
+            raise SetupError(
+                f"${{{table.name}.{name}}} is the time of writing, which only the database knows",
+                hint=f"ask it by a feeder, such as sql: select {name} from {table.name}",
+            )
+        reads.append(generators[name].compile(scenario.random_seed, f"{table.name}.{name}"))
+    return ComputedRows(
+        tuple(f"{table.name}.{name}" for name in columns),
+        reads,
+        seed.rows,
+        scenario.random_seed,
+        f"rows.{table.name}",
+    )
+
+
+def _keys(ranges: Sequence[range]) -> Callable[[int], int]:
+    """The key of a row's number, where the rows have the keys of these ranges in their order."""
+    ends = list(accumulate(map(len, ranges)))
+
+    def read(number: int) -> int:
+        place = bisect_right(ends, number)
+        return ranges[place][number - ends[place]]
+
+    return read

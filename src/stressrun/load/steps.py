@@ -1,0 +1,172 @@
+"""The steps of an iteration: generators that yield what their virtual user wants.
+
+They want a request sent, or to pause for so many nanoseconds; what came of a request stands in
+the session's answer. They keep the books of their rows, and know no socket, clock or scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+from stressrun.data.pools import draw_pool
+from stressrun.load.program import Program, RequestProgram
+from stressrun.load.redirects import next_hop
+from stressrun.load.session import Session
+from stressrun.scenario.model import Think
+
+Wish = tuple[Program, bytes] | int
+Doing = Generator[Wish, None, str | None]
+
+# Far enough apart that no repetition of a step uses the data of another iteration.
+_REPETITION = 2**50 + 1
+
+
+class Flow:
+    """Steps under way: whose they are, their data, and what their requests took so far.
+
+    The times and sizes are sums over the requests; `unauthorized`: one was answered by 401.
+    """
+
+    __slots__ = (
+        "index",
+        "late",
+        "received",
+        "requests",
+        "sent",
+        "service",
+        "session",
+        "unauthorized",
+        "variables",
+    )
+
+    def __init__(self, session: Session, index: int) -> None:
+        self.session = session
+        self.index = index
+        self.variables: dict[str, object] = {}
+        self.requests = 0
+        self.late = 0
+        self.service = 0
+        self.sent = 0
+        self.received = 0
+        self.unauthorized = False
+
+
+class Step(Protocol):
+    """A part of an iteration."""
+
+    def run(self, flow: Flow) -> Doing:
+        """Do the step; returns the kind of failure, or None."""
+
+
+class RequestStep:
+    """Sends a request, and what a redirection asks for where that is wanted."""
+
+    __slots__ = ("_program",)
+
+    def __init__(self, program: RequestProgram) -> None:
+        self._program = program
+
+    def run(self, flow: Flow) -> Doing:
+        program, session = self._program, flow.session
+        row = program.row
+        row.planned += 1
+        flow.requests += 1
+        try:
+            content = program.render(flow.index, flow.variables)
+        except KeyError as missing:
+            return row.refuse(f"no value for {missing.args[0]}")
+        try:
+            yield from _send(program, content, session)
+            if program.redirects:
+                yield from _follow(program, content, session)
+        except GeneratorExit:
+            row.interrupted += 1
+            raise
+        error = program.settle(session, content, flow.index, flow.variables)
+        answer = session.answer
+        flow.late += answer.late
+        flow.service += answer.service
+        flow.sent += answer.sent
+        flow.received += answer.received
+        flow.unauthorized |= answer.status == 401
+        return error
+
+
+def _send(program: Program, content: bytes, session: Session) -> Generator[Wish, None, None]:
+    yield program, session.with_cookies(content, program.origin)
+    answer = session.answer
+    if session.keeps_cookies and answer.failure is None:
+        session.store_cookies(content, program.origin)
+
+
+def _follow(
+    program: RequestProgram, content: bytes, session: Session
+) -> Generator[Wish, None, None]:
+    """Follow redirections; the answer then has the last one's status and the times of all."""
+    answer = session.answer
+    late, service, sent, received = 0, 0, 0, 0
+    hop: Program = program
+    for _ in range(program.redirects):
+        following = next_hop(hop, content, answer)
+        if following is None:
+            break
+        program.row.redirected += 1
+        hop, content = following
+        late, service = late + answer.late, service + answer.service
+        sent, received = sent + answer.sent, received + answer.received
+        yield from _send(hop, content, session)
+    answer.late += late
+    answer.service += service
+    answer.first_byte += service
+    answer.sent += sent
+    answer.received += received
+
+
+class PauseStep:
+    """A think time, drawn before load."""
+
+    __slots__ = ("_length",)
+
+    def __init__(self, think: Think, seed: int, site: str) -> None:
+        def draw(random: Random) -> int:
+            return round(random.uniform(think.shortest, think.longest) * 1e9)
+
+        self._length = draw_pool(draw, seed, site)
+
+    def run(self, flow: Flow) -> Doing:
+        yield self._length(flow.index)
+        return None
+
+
+class GroupStep:
+    """Steps done several times, each time only where a condition holds."""
+
+    __slots__ = ("_repeat", "_steps", "_when")
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        repeat: int,
+        when: Callable[[int, Mapping[str, object]], bool] | None,
+    ) -> None:
+        self._steps = steps
+        self._repeat = repeat
+        self._when = when
+
+    def run(self, flow: Flow) -> Doing:
+        index = flow.index
+        for repetition in range(self._repeat):
+            flow.index = index + repetition * _REPETITION
+            try:
+                if self._when is not None and not self._when(flow.index, flow.variables):
+                    continue
+            except KeyError:
+                continue  # what it asks for was not captured
+            for step in self._steps:
+                error = yield from step.run(flow)
+                if error is not None:
+                    return error
+        flow.index = index
+        return None

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stressrun.data.conditions import parse_condition
+from stressrun.data.errors import FeederError
+from stressrun.data.expressions import parse, parse_json
+from stressrun.data.feeders import Exhausted
+from stressrun.data.generators import parse_generator
+from stressrun.errors import SetupError
+from stressrun.load.pacing import Segment
+from stressrun.load.rows import RowSources, columns_used, needs_keys, variables_of
+from stressrun.scenario.build import scenario_from
+from stressrun.scenario.model import (
+    BearerAuth,
+    Column,
+    CsvFile,
+    Endpoint,
+    Feeder,
+    Group,
+    JsonBody,
+    JsonLinesFile,
+    Login,
+    Query,
+    Request,
+    Scenario,
+    Seed,
+    Table,
+)
+
+
+@pytest.fixture
+def bare() -> Scenario:
+    return scenario_from({"version": 1, "name": "rows", "stages": []})
+
+
+def using(*names: str) -> tuple[Endpoint, ...]:
+    path = "/" + "/".join(f"${{{name}}}" for name in names)
+    return (Endpoint("e", 1, (Request("e", "GET", parse(path)),)),)
+
+
+def products(rows: int = 1000, **columns: dict[str, object]) -> Seed:
+    generators = {name: parse_generator(spec) for name, spec in columns.items()}
+    built = tuple(Column(name, one, one.sql_type) for name, one in generators.items())
+    return Seed(Table("shop.products", "id", built, ()), rows)
+
+
+def with_(scenario: Scenario, **parts: Any) -> Scenario:
+    return replace(scenario, **parts)
+
+
+def drawn(sources: RowSources, *names: str, index: int = 0) -> dict[str, object]:
+    variables: dict[str, object] = {}
+    for source in sources.feeding(names):
+        source.draw(index, variables)
+    return variables
+
+
+def test_variables_are_found_wherever_an_expression_may_stand(bare: Scenario) -> None:
+    request = Request(
+        "r",
+        "POST",
+        parse("/${a}"),
+        query=(("q", parse("${b.c}")),),
+        auth=BearerAuth(parse("${login.token}")),
+        body=JsonBody(parse_json({"x": ["${d}"]})),
+    )
+    group = Group((request,), 1, parse_condition("${e} == ${f}"))
+    assert set(variables_of(Endpoint("e", 1, (group,)))) == {*"adef", "b.c", "login.token"}
+
+
+def test_a_column_belongs_to_what_stands_before_its_last_dot(bare: Scenario) -> None:
+    login = Login(using("users.name", "users.password")[0].steps, per_vu=True, refresh=None)
+    scenario = with_(bare, endpoints=using("shop.products.sku", "users.name"), login=login)
+    assert columns_used(scenario, "users") == ("name", "password")
+    assert columns_used(scenario, "shop.products") == ("sku",)
+    assert columns_used(scenario, "shop") == ()
+
+
+@pytest.mark.parametrize("order", ["sequential", "random", "unique"])
+def test_a_feeder_gives_the_columns_that_are_used(
+    bare: Scenario, tmp_path: Path, order: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"a": 1, "b": [2], "c": "3"}))
+    for source, wanted in (
+        (CsvFile(str(tmp_path / "rows.csv")), {"f.a": "1", "f.c": "3"}),
+        (JsonLinesFile(str(tmp_path / "rows.jsonl")), {"f.a": 1, "f.c": "3"}),
+        (Query("select a, c from t"), {"f.a": 1, "f.c": None}),
+    ):
+        feeder = Feeder("f", source, order)
+        scenario = with_(bare, feeders=(feeder,), endpoints=using("f.c", "f.a"))
+        sources = RowSources(scenario, Segment(0, 1), {"f": [[1, None]]})
+        assert drawn(sources, "f.a") == wanted
+        assert drawn(sources, "other", "g.a") == {}
+
+
+def test_what_no_request_uses_is_not_read(bare: Scenario) -> None:
+    feeder = Feeder("f", CsvFile("/nowhere"), "random")
+    assert drawn(RowSources(with_(bare, feeders=(feeder,)), Segment(0, 1), {}), "f.a") == {}
+    scenario = with_(bare, feeders=(feeder,), endpoints=using("f.a"))
+    with pytest.raises(FeederError, match="/nowhere"):
+        RowSources(scenario, Segment(0, 1), {})
+
+
+def test_a_unique_row_goes_to_one_endpoint_of_one_worker(bare: Scenario) -> None:
+    scenario = with_(
+        bare,
+        feeders=(Feeder("f", Query(""), "unique"),),
+        endpoints=using("f.a") + using("f.b"),
+    )
+    handed = {"f": [[number, -number] for number in range(7)]}
+    used = []
+    for worker in range(3):
+        sources = RowSources(scenario, Segment(worker, 3), handed)
+        for number in range(Segment(worker, 3).share(7)):
+            used.append(drawn(sources, ("f.a", "f.b")[number % 2])["f.a"])
+        with pytest.raises(Exhausted, match="no row left in f"):
+            drawn(sources, "f.b")
+    assert sorted(map(str, used)) == [*map(str, range(7))]
+
+
+def test_a_seeded_row_has_the_values_that_seeding_wrote(bare: Scenario) -> None:
+    seed = products(sku={"serial": "S{}"}, price={"decimal": [1, 500]})
+    names = ("shop.products.id", "shop.products.sku", "shop.products.price")
+    scenario = with_(bare, seeding=(seed,), endpoints=using(*names))
+    assert needs_keys(scenario, seed)
+    handed = {"shop.products": [[10, 20, 1], [500, -490, -1]]}
+    keys = [*range(10, 20), *range(500, -490, -1)]
+    price = seed.table.columns[1].generator.compile(1, "shop.products.price")
+    one, another = (RowSources(scenario, Segment(worker, 2), handed) for worker in range(2))
+    numbers = set()
+    for index in range(300):
+        row = drawn(one, names[1], index=index)
+        assert row == drawn(another, names[0], index=index)
+        number = int(str(row[names[1]])[1:]) - 1
+        assert row == {names[0]: keys[number], names[1]: f"S{number + 1}", names[2]: price(number)}
+        numbers.add(number)
+    assert len(numbers) > 200
+
+
+def test_a_key_that_is_generated_need_not_be_asked_for(bare: Scenario) -> None:
+    seed = products(id={"uuid": True}, sku={"serial": 1})
+    scenario = with_(bare, seeding=(seed,), endpoints=using("shop.products.id"))
+    assert not needs_keys(scenario, seed)
+    sources = RowSources(scenario, Segment(0, 1), {})
+    assert len(str(drawn(sources, "shop.products.id")["shop.products.id"])) == 36
+    other = products(sku={"serial": 1})
+    assert not needs_keys(with_(bare, endpoints=using("shop.products.sku")), other)
+
+
+def test_a_time_of_writing_is_refused_with_a_way_out(bare: Scenario) -> None:
+    seed = products(made={"timestamp": "now"})
+    scenario = with_(bare, seeding=(seed,), endpoints=using("shop.products.made"))
+    with pytest.raises(SetupError, match="only the database knows") as caught:
+        RowSources(scenario, Segment(0, 1), {})
+    assert "sql: select made from shop.products" in caught.value.hint
