@@ -1,0 +1,1 @@
+"""Benchmarks of the HTTP load engine, run by hand; see README.md."""
