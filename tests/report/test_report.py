@@ -6,17 +6,24 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stressrun.errors import ExitCode, ReportError
+from stressrun.load.stage import StageResult
+from stressrun.metrics.recorder import Recorder, Sample
 from stressrun.report.console import Console
 from stressrun.report.document import document, write_report
 from stressrun.run.events import Note, RunFinished, RunStarted, StageFinished, StageStarted
 from stressrun.safety.masking import Mask
+from stressrun.scenario.model import Tls
 from stressrun.verdict.thresholds import evaluate
-from verdict_samples import results, scenario
+from verdict_samples import STAGES, results, scenario
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = scenario("http p95 < 1ms", "http errors < 1%", "endpoint checkout p99 < 1s")
+SCHEMA = json.loads((ROOT / "schema" / "report.schema.json").read_text())
+UNVERIFIED = replace(SCENARIO, http=replace(SCENARIO.http, tls=Tls(verify=False)))
 
 
 def finished() -> RunFinished:
@@ -43,17 +50,70 @@ def test_the_two_copies_of_the_schemas_are_the_same() -> None:
 
 def test_the_report_follows_its_schema(tmp_path: Path) -> None:
     path = write_report(finished(), tmp_path / "new" / "folder")
-    schema = json.loads((ROOT / "schema" / "report.schema.json").read_text())
-    jsonschema.Draft7Validator.check_schema(schema)
-    jsonschema.validate(json.loads(path.read_text()), schema)
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.validate(json.loads(path.read_text()), SCHEMA)
     assert [file.name for file in path.parent.iterdir()] == ["report.json"]
 
 
 def test_the_schema_knows_every_key_of_the_report() -> None:
-    schema = json.loads((ROOT / "schema" / "report.schema.json").read_text())
     wrong = document(finished()) | {"more": 1}
     with pytest.raises(jsonschema.ValidationError, match="more"):
-        jsonschema.validate(wrong, schema)
+        jsonschema.validate(wrong, SCHEMA)
+
+
+nanoseconds = st.integers(0, 2**50)
+outcomes = st.tuples(
+    st.sampled_from(
+        [
+            ("endpoint", "browse"),
+            ("endpoint", "checkout"),
+            ("step", "checkout: POST /pay"),
+            ("login", "login: POST /login"),
+            ("operation", "audit.select"),
+        ]
+    ),
+    st.sampled_from(["succeed", "fail", "unsent", "refuse", "drop", "interrupt", "unknown"]),
+    st.text(max_size=5),
+    st.tuples(nanoseconds, nanoseconds, nanoseconds),
+)
+
+
+@given(st.lists(outcomes, max_size=30), st.lists(nanoseconds, max_size=3))
+def test_every_run_s_report_follows_the_schema(
+    happened: list[tuple[tuple[str, str], str, str, tuple[int, int, int]]], opened: list[int]
+) -> None:
+    result = StageResult(STAGES[1], 1, elapsed=1.0 if opened else 0.0)
+    for key, outcome, text, (service, late, first_byte) in happened:
+        perform(result.books, key, outcome, text, (service, service + late, first_byte))
+    for time in opened:
+        result.books.connect.record(time)
+        result.books.tls.record(time)
+    event = replace(finished(), stages=(result,), thresholds=())
+    jsonschema.validate(json.loads(json.dumps(document(event))), SCHEMA)
+
+
+def perform(
+    books: Recorder, key: tuple[str, str], outcome: str, text: str, times: tuple[int, int, int]
+) -> None:
+    row = books.row(*key)
+    row.planned += 1
+    service, response, first_byte = times
+    match outcome:
+        case "succeed":
+            row.succeed(service, response, 1, 2, first_byte)
+        case "fail":
+            row.fail(text, service, response, 1, 0, first_byte)
+            row.keep(Sample(text, text, text, text))
+        case "unsent":
+            row.fail(text, None, response, 0, 0)
+        case "refuse":
+            row.refuse(text)
+        case "drop":
+            row.dropped += 1
+        case "interrupt":
+            row.interrupted += 1
+        case "unknown":
+            row.unknown += 1
 
 
 def test_the_report_holds_the_figures_in_seconds() -> None:
@@ -67,6 +127,37 @@ def test_the_report_holds_the_figures_in_seconds() -> None:
     assert browse["bytes_received"] == 99 * 200 + 50
     names = [row["name"] for row in peak["rows"]]
     assert names[:4] == ["browse", "checkout", "checkout: POST /carts", "checkout: POST /pay"]
+
+
+def test_only_rows_of_requests_have_a_time_to_the_first_byte() -> None:
+    peak = document(finished())["stages"][2]
+    first_bytes = {row["name"]: row["first_byte"] for row in peak["rows"]}
+    assert first_bytes["browse"]["p95"] == pytest.approx(0.05, rel=0.001)
+    assert first_bytes["checkout: POST /pay"]["mean"] == 0.4
+    assert first_bytes["checkout"] is None
+    assert first_bytes["audit.insert"] is None
+
+
+def test_the_report_holds_the_first_failures_and_what_requests_needed_besides() -> None:
+    peak = results()[2]
+    sample = Sample("status 503", "", "GET /", "503 Busy")
+    browse = peak.books.row("endpoint", "browse")
+    browse.keep(sample)
+    browse.retried, browse.redirected = 3, 4
+    peak.books.connect.record(1_000_000)
+    event = replace(finished(), scenario=UNVERIFIED, stages=(peak,))
+    report = document(event)
+    jsonschema.validate(report, SCHEMA)
+    assert report["warnings"] == ["TLS certificates are not verified (http.tls.verify: false)"]
+    stage = report["stages"][0]
+    assert stage["connections"]["opened"] == 1
+    assert stage["connections"]["connect"]["max"] == 0.001
+    assert stage["connections"]["tls"]["max"] is None
+    row = stage["rows"][0]
+    assert (row["retried"], row["redirected"]) == (3, 4)
+    assert row["samples"] == [
+        {"error": "status 503", "detail": "", "request": "GET /", "answer": "503 Busy"}
+    ]
 
 
 def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -108,6 +199,28 @@ def test_the_console_tells_the_whole_run() -> None:
     ):
         assert part in text
     assert text.index("✓") < text.index("✗"), "failures stand last"
+
+
+def test_the_console_says_where_to_find_the_requests_that_failed() -> None:
+    stream = io.StringIO()
+    console = Console(stream, Mask([]))
+    console(finished())
+    console.report_written(Path("report.json"))
+    assert stream.getvalue().endswith("report: report.json\n")
+    sampled = results()
+    sampled[2].books.row("endpoint", "browse").keep(Sample("slow", "it took 2.00 s", "GET /", ""))
+    console(replace(finished(), stages=tuple(sampled)))
+    console.report_written(Path("report.json"))
+    last = stream.getvalue().splitlines()[-1]
+    assert last == "  it has the requests and answers of the first failures of each kind"
+
+
+def test_the_console_says_aloud_that_certificates_are_not_verified() -> None:
+    stream = io.StringIO()
+    Console(stream, Mask([]))(RunStarted("r1", UNVERIFIED, Path("sample.yaml"), Path("x")))
+    assert stream.getvalue().splitlines()[1:] == [
+        "  warning: TLS certificates are not verified (http.tls.verify: false)"
+    ]
 
 
 def test_a_console_that_is_gone_is_no_error() -> None:

@@ -7,8 +7,10 @@ from typing import TextIO
 
 from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import summarise
+from stressrun.report.failures import failure_lines
+from stressrun.report.notices import warnings
 from stressrun.report.tables import (
-    error_lines,
+    http_lines,
     stage_figures,
     stage_table,
     stage_title,
@@ -37,6 +39,7 @@ class Console:
         self._stream = stream
         self._mask = mask
         self._gone = False
+        self._sampled = False
         self._scenario: Scenario | None = None
 
     def __call__(self, event: Event) -> None:
@@ -44,6 +47,8 @@ class Console:
             case RunStarted():
                 self._scenario = event.scenario
                 self._write(f"stressrun {event.scenario.name} · {event.file} · run {event.run_id}")
+                for line in warnings(event.scenario):
+                    self._write(f"  warning: {line}")
             case Note():
                 self._write(f"  {event.text}")
             case Kept():
@@ -60,6 +65,8 @@ class Console:
     def report_written(self, path: Path) -> None:
         """Say where the report is."""
         self._write(f"report: {path}")
+        if self._sampled:
+            self._write("  it has the requests and answers of the first failures of each kind")
 
     def _kept(self, event: Kept) -> None:
         self._write("\nkept as it is (--keep):")
@@ -71,12 +78,16 @@ class Console:
     def _stage_finished(self, event: StageFinished) -> None:
         assert self._scenario is not None
         result = event.result
-        self._write(f"  {stage_figures(result)}\n\n{stage_table(result, self._scenario)}")
-        errors = error_lines(result, self._scenario)
-        if errors:
-            self._write("\n" + "\n".join(f"  {line}" for line in errors))
+        for line in (stage_figures(result), *http_lines(result)):
+            self._write(f"  {line}")
+        self._write(f"\n{stage_table(result, self._scenario)}")
+        failures = failure_lines(result, self._scenario)
+        if failures:
+            self._write("\n" + "\n".join(f"  {line}" for line in failures))
 
     def _run_finished(self, event: RunFinished) -> None:
+        rows = (row for result in event.stages for row in result.books.rows.values())
+        self._sampled = any(row.samples for row in rows)
         if event.stages:
             self._write(f"\nsummary\n\n{summary_table(event.stages)}")
         if event.thresholds:

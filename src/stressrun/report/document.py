@@ -14,9 +14,10 @@ from stressrun import __version__
 from stressrun.errors import ReportError
 from stressrun.load.stage import Generator, StageResult
 from stressrun.metrics.histogram import Histogram
-from stressrun.metrics.recorder import Row
+from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
-from stressrun.report.tables import ordered
+from stressrun.report.notices import warnings
+from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
 from stressrun.scenario.model import Scenario
 from stressrun.verdict.thresholds import Evaluation
@@ -64,6 +65,7 @@ def document(event: RunFinished) -> dict[str, Any]:
         "exit_code": int(event.exit_code),
         "cause": event.cause,
         "remedy": event.remedy,
+        "warnings": warnings(event.scenario),
         "partial": event.partial,
         "residue": list(event.residue),
         "stages": [_stage(result, event.scenario) for result in event.stages],
@@ -80,15 +82,25 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
         "elapsed": result.elapsed,
         "interrupted": result.interrupted,
         "most_vus": result.most_vus,
+        "connections": _connections(result.books),
         "rows": [
-            _row(kind, name, result.books.rows[kind, name], result.elapsed)
-            for kind, name in ordered(scenario, result.books)
+            _row(key, result.books.rows[key], result.elapsed, counts_requests(key, scenario))
+            for key in ordered(scenario, result.books)
         ],
         "generator": _generator(result.generator, result.books.lag),
     }
 
 
-def _row(kind: str, name: str, row: Row, elapsed: float) -> dict[str, Any]:
+def _connections(books: Recorder) -> dict[str, Any]:
+    return {
+        "opened": books.connect.count,
+        "connect": asdict(summarise(books.connect)),
+        "tls": asdict(summarise(books.tls)),
+    }
+
+
+def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[str, Any]:
+    kind, name = key
     return {
         "kind": kind,
         "name": name,
@@ -99,10 +111,13 @@ def _row(kind: str, name: str, row: Row, elapsed: float) -> dict[str, Any]:
         "interrupted": row.interrupted,
         "unknown": row.unknown,
         "retried": row.retried,
+        "redirected": row.redirected,
         "rate": (row.succeeded + row.failed) / elapsed if elapsed else 0.0,
         "errors": dict(sorted(row.errors.items())),
+        "samples": [asdict(sample) for kept in row.samples.values() for sample in kept],
         "service": asdict(summarise(row.service)),
         "response": asdict(summarise(row.response)),
+        "first_byte": asdict(summarise(row.first_byte)) if counts_requests else None,
         "bytes_sent": row.bytes_sent,
         "bytes_received": row.bytes_received,
     }

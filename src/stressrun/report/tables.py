@@ -9,7 +9,16 @@ from tabulate import tabulate
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import Summary, summarise
-from stressrun.scenario.model import Arrivals, Load, Ramp, Scenario, Stage
+from stressrun.scenario.model import (
+    Arrivals,
+    IterationsPerVu,
+    Load,
+    Ramp,
+    Scenario,
+    SharedIterations,
+    Stage,
+    Users,
+)
 from stressrun.units import format_duration, format_rate, format_share
 from stressrun.verdict.thresholds import Evaluation
 
@@ -28,7 +37,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def stage_table(result: StageResult, scenario: Scenario) -> str:
-    """Response times of a stage, a row for each endpoint, step and operation."""
+    """Response times of a stage, a row for each endpoint, step, login request and operation."""
     rows = [
         _row(_label(key), result.books.rows[key], result.elapsed)
         for key in ordered(scenario, result.books)
@@ -37,18 +46,30 @@ def stage_table(result: StageResult, scenario: Scenario) -> str:
 
 
 def ordered(scenario: Scenario, books: Recorder) -> list[RowKey]:
-    """The keys of a stage's rows in the scenario's order, each endpoint before its steps."""
+    """The keys of a stage's rows: each endpoint before its steps, the login, the operations."""
     keys = [key for key in books.rows if books.rows[key].planned]
     endpoints = [endpoint.name for endpoint in scenario.endpoints]
     mixes = [mix.name for mix in scenario.writes]
 
     def rank(key: RowKey) -> tuple[int, int]:
         kind, name = key
-        if kind == "operation":
-            return (1, mixes.index(name.partition(".")[0]))
-        return (0, endpoints.index(name.partition(": ")[0]))
+        match kind:
+            case "operation":
+                return (2, mixes.index(name.partition(".")[0]))
+            case "login":
+                return (1, 0)
+            case _:
+                return (0, endpoints.index(name.partition(": ")[0]))
 
     return sorted(keys, key=rank)
+
+
+def counts_requests(key: RowKey, scenario: Scenario) -> bool:
+    """Whether a row counts single requests, not iterations of several steps, or operations."""
+    kind, name = key
+    if kind == "endpoint":
+        return any(e.name == name and e.single is not None for e in scenario.endpoints)
+    return kind in ("step", "login")
 
 
 def _label(key: RowKey) -> str:
@@ -80,7 +101,10 @@ def _time(seconds: float | None) -> str:
 
 def stage_title(stage: Stage) -> str:
     """What a stage asks for: `ramp · 20.0 s · endpoints 50/s → 400/s`."""
-    parts = [stage.name, format_duration(stage.duration)]
+    loads = [load for load in (stage.endpoints, stage.writes) if load is not None]
+    ends_itself = all(isinstance(load, SharedIterations | IterationsPerVu) for load in loads)
+    duration = format_duration(stage.duration)
+    parts = [stage.name, f"at most {duration}" if loads and ends_itself else duration]
     if stage.endpoints is not None:
         parts.append(f"endpoints {_load(stage.endpoints, 'VUs')}")
     if stage.writes is not None:
@@ -91,9 +115,17 @@ def stage_title(stage: Stage) -> str:
 
 
 def _load(load: Load, users: str) -> str:
-    if isinstance(load, Arrivals):
-        return _ramp(load.rate, format_rate)
-    return f"{_ramp(load.count, lambda count: f'{count:.0f}')} {users}"
+    match load:
+        case Arrivals(rate, _, spacing, catch_up):
+            random = ", poisson" if spacing == "poisson" else ""
+            ceiling = "" if catch_up else ", late ones dropped"
+            return f"{_ramp(rate, format_rate)}{random}{ceiling}"
+        case SharedIterations(iterations, vus):
+            return f"{iterations:,} iterations by {vus} {users}"
+        case IterationsPerVu(iterations, vus):
+            return f"{iterations:,} iterations by each of {vus} {users}"
+        case Users(count):
+            return f"{_ramp(count, lambda number: f'{number:.0f}')} {users}"
 
 
 def _ramp(ramp: Ramp, shown: Callable[[float], str]) -> str:
@@ -113,7 +145,9 @@ def stage_figures(result: StageResult) -> str:
             f"planned {format_rate(planned / result.elapsed)}",
             f"achieved {format_rate(ended / result.elapsed)}",
         ]
-    rows = [row for (kind, _), row in result.books.rows.items() if kind != "step"]
+    rows = [
+        row for (kind, _), row in result.books.rows.items() if kind in ("endpoint", "operation")
+    ]
     parts.append(f"dropped {sum(row.dropped for row in rows):,}")
     for outcome in ("interrupted", "unknown"):
         count = sum(getattr(row, outcome) for row in rows)
@@ -128,24 +162,32 @@ def stage_figures(result: StageResult) -> str:
     return " · ".join(parts)
 
 
-def error_lines(result: StageResult, scenario: Scenario) -> list[str]:
-    """What did not succeed in a stage, by kind: `checkout: POST /carts: 12 × status 503`.
+def http_lines(result: StageResult) -> list[str]:
+    """What a stage's requests needed besides: new connections, retries, redirects.
 
-    An endpoint's failures are those of its steps, where it has several.
+    Connections of the first stage are no news, except for their TLS handshakes.
     """
-    several = {endpoint.name for endpoint in scenario.endpoints if len(endpoint.steps) > 1}
     lines = []
-    for kind, name in ordered(scenario, result.books):
-        row = result.books.rows[kind, name]
-        if not (kind == "endpoint" and name in several):
-            lines += [f"{name}: {count:,} × {error}" for error, count in sorted(row.errors.items())]
-        if kind != "step":
-            lines += [
-                f"{name}: {count:,} × {outcome}"
-                for outcome in ("dropped", "interrupted", "unknown")
-                if (count := getattr(row, outcome))
-            ]
+    books = result.books
+    if books.tls.count or (result.number and books.connect.count):
+        parts = [f"{books.connect.count:,} opened", _slow("connect", summarise(books.connect))]
+        if books.tls.count:
+            parts.append(_slow("tls", summarise(books.tls)))
+        lines.append(f"connections: {', '.join(parts)}")
+    retried = sum(row.retried for row in books.rows.values())
+    redirected = sum(row.redirected for row in books.rows.values())
+    parts = [f"{retried:,} sent again on a new connection"] if retried else []
+    parts += [f"{redirected:,} redirections followed"] if redirected else []
+    if parts:
+        lines.append(f"requests: {', '.join(parts)}")
     return lines
+
+
+def _slow(name: str, figures: Summary) -> str:
+    """`connect p95 0.30 ms`; of too few for that the maximum."""
+    if figures.p95 is None:
+        return f"{name} max {_time(figures.max)}"
+    return f"{name} p95 {_time(figures.p95)}"
 
 
 def summary_table(results: Sequence[StageResult]) -> str:
