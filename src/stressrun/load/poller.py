@@ -11,6 +11,7 @@ import ctypes
 import os
 import select
 import struct
+from contextlib import suppress
 
 import trio
 
@@ -42,11 +43,13 @@ class Timer:
         _libc.timerfd_settime(self.descriptor, _ABSOLUTE, setting, None)
 
     def clear(self) -> None:
-        """Forget that the instant has come."""
-        try:
+        """Become unreadable again."""
+        with suppress(BlockingIOError):
             os.read(self.descriptor, 8)
-        except BlockingIOError:
-            return
+        self._armed = 0
+
+    def fired(self) -> None:
+        """Note that the instant has come, for an owner that is told of it only once."""
         self._armed = 0
 
     def wake(self) -> None:
@@ -67,19 +70,20 @@ class Poller:
     """Readiness of registered descriptors, and a wait that trio can cancel.
 
     `poll(seconds)` gives the descriptors that are ready with their events, the timer's own
-    descriptor among them, for which `clear_timer` is to be called.
+    descriptor among them, for which `timer_fired` is to be called.
     """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._timer = Timer()
-        self._epoll.register(self._timer.descriptor, select.EPOLLIN)
+        # Told of once, when it fires: it need not be read to be quiet again.
+        self._epoll.register(self._timer.descriptor, select.EPOLLIN | select.EPOLLET)
         self.poll = self._epoll.poll
         self.register = self._epoll.register
         self.modify = self._epoll.modify
         self.unregister = self._epoll.unregister
         self.arm = self._timer.arm
-        self.clear_timer = self._timer.clear
+        self.timer_fired = self._timer.fired
 
     async def wait(self) -> None:
         """Wait until a descriptor is ready or the instant that was armed has come."""

@@ -26,11 +26,10 @@ class Histogram:
     def record(self, nanoseconds: int) -> None:
         """Count one value ≥ 0."""
         if nanoseconds < 1024:
-            bucket = nanoseconds
+            self._buckets[nanoseconds] += 1
         else:
             shift = nanoseconds.bit_length() - 10
-            bucket = (shift << 9) + (nanoseconds >> shift)
-        self._buckets[bucket] += 1
+            self._buckets[(shift << 9) + (nanoseconds >> shift)] += 1
         self.count += 1
         self.total += nanoseconds
         if nanoseconds > self.maximum:

@@ -24,14 +24,12 @@ class Times:
 
     def record(self, service: int, response: int, first_byte: int | None = None) -> None:
         """Count one request; without a time of its own the first byte is the end."""
-        if first_byte is None:
-            first_byte = service
-        if service == response == first_byte:
+        if service == response and (first_byte is None or first_byte == service):
             self._alike.record(service)
         else:
             self._service.record(service)
             self._response.record(response)
-            self._first_byte.record(first_byte)
+            self._first_byte.record(service if first_byte is None else first_byte)
 
     def record_unsent(self, response: int) -> None:
         """Count a request that was never sent: it has no service time."""
