@@ -12,13 +12,15 @@ import trio
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
 from stressrun.cli.output import tell
-from stressrun.errors import ExitCode, ReportError
+from stressrun.data.suggest import did_you_mean
+from stressrun.errors import ExitCode, ReportError, UsageError
 from stressrun.report.console import Console
 from stressrun.report.document import write_report
+from stressrun.report.once import OnceConsole
 from stressrun.run.controller import Controller, Options
 from stressrun.run.events import Event, RunFinished
 from stressrun.safety.masking import Mask
-from stressrun.scenario.load import load
+from stressrun.scenario.load import Loaded, load
 
 
 @click.command()
@@ -30,6 +32,18 @@ from stressrun.scenario.load import load
     help="Put report.json here instead of .stressrun/RUN_ID.",
 )
 @click.option("--keep", is_flag=True, help="Leave services and data as they are at the end.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Do each endpoint one time, without load, and show all that is sent and received.",
+)
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="NAME",
+    help="With --once, do only this endpoint. Repeatable.",
+)
 def run(
     scenario: Path,
     environment: str | None,
@@ -37,11 +51,19 @@ def run(
     env_file: Path | None,
     report_dir: Path | None,
     keep: bool,
+    once: bool,
+    endpoints: tuple[str, ...],
 ) -> int:
     """Run SCENARIO: start its services, seed, load, judge, and tear down."""
+    if endpoints and not once:
+        raise UsageError("--endpoint is for --once alone", hint="add --once")
+    if once and report_dir is not None:
+        raise UsageError("--once writes no report", hint="leave out --report-dir")
     loaded = load(
         scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
     )
+    if once:
+        return _run_once(loaded, Options(scenario, keep=keep, once=_chosen(loaded, endpoints)))
     if report_dir is not None:
         _check_writable(report_dir)
     console = Console(sys.stdout, Mask(loaded.secrets))
@@ -55,6 +77,34 @@ def run(
         code = tell(report.error)
         return int(code if finished.exit_code in _LESS_GRAVE else finished.exit_code)
     return int(finished.exit_code)
+
+
+def _run_once(loaded: Loaded, options: Options) -> int:
+    controller = Controller(loaded, options)
+    controller.listeners += [OnceConsole(sys.stdout, Mask(loaded.secrets)), _note_the_end]
+    finished = trio.run(controller.run)
+    signals.ignore()
+    return int(finished.exit_code)
+
+
+def _chosen(loaded: Loaded, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The endpoints to do, all where none is wanted. Raises UsageError for one there is not."""
+    names = [endpoint.name for endpoint in loaded.scenario.endpoints]
+    if not names:
+        raise UsageError(
+            "the scenario has no endpoints, and --once does nothing else",
+            hint="run it without --once",
+        )
+    for name in wanted:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"one of {', '.join(names)}"
+            raise UsageError(f"no endpoint is named {name!r}", hint=hint)
+    return wanted or tuple(names)
+
+
+def _note_the_end(event: Event) -> None:
+    if isinstance(event, RunFinished):
+        signals.run_is_over()
 
 
 def _check_writable(directory: Path) -> None:

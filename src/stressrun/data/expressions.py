@@ -7,7 +7,7 @@ serialises only the values: everything around them was put together when it was 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -48,6 +48,13 @@ class Json:
         return _is_constant(self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A read that needs no variables, and so no call more on the way to its pool."""
+
+    draw: Callable[[int], str]
+
+
 def parse_json(value: object) -> Json:
     """Parse the texts of a JSON-like value. Raises ExpressionError with the path to the fault."""
     return Json(_parsed(value, ()))
@@ -70,7 +77,7 @@ def compile_text(
             return _reader(part, seed, site, render)
         case parts:
             return _join(
-                part if isinstance(part, str) else _reader(part, seed, f"{site}.{number}", render)
+                part if isinstance(part, str) else _piece(part, seed, f"{site}.{number}", render)
                 for number, part in enumerate(parts)
             )
 
@@ -113,7 +120,7 @@ def _parsed(value: object, path: tuple[str | int, ...]) -> object:
     return value
 
 
-def _pieces(value: object, seed: int, site: str) -> Iterator[str | Read]:
+def _pieces(value: object, seed: int, site: str) -> Iterator[str | Read | Drawn]:
     """The JSON text of a parsed value: what stands fast, and what is read."""
     if isinstance(value, Template):
         yield from _template_pieces(value, seed, site)
@@ -133,16 +140,16 @@ def _pieces(value: object, seed: int, site: str) -> Iterator[str | Read]:
         yield as_json(value)
 
 
-def _template_pieces(template: Template, seed: int, site: str) -> Iterator[str | Read]:
+def _template_pieces(template: Template, seed: int, site: str) -> Iterator[str | Read | Drawn]:
     if len(template.parts) == 1 and not isinstance(template.parts[0], str):
-        yield _reader(template.parts[0], seed, site, as_json)
+        yield _piece(template.parts[0], seed, site, as_json)
         return
     yield '"'
     for number, part in enumerate(template.parts):
         if isinstance(part, str):
             yield _within_quotes(part)
         else:
-            yield _reader(part, seed, f"{site}.{number}", _within_quotes)
+            yield _piece(part, seed, f"{site}.{number}", _within_quotes)
     yield '"'
 
 
@@ -179,6 +186,14 @@ def _within_quotes(value: object) -> str:
     return as_json(as_text(value))[1:-1]
 
 
+def _piece(
+    part: Generator | Variable | Reference, seed: int, site: str, render: Callable[[object], str]
+) -> Read | Drawn:
+    if isinstance(part, Generator):
+        return Drawn(part.compile_as(seed, site, render))
+    return _reader(part, seed, site, render)
+
+
 def _reader(
     part: Generator | Variable | Reference, seed: int, site: str, render: Callable[[object], T]
 ) -> Callable[[int, Variables], T]:
@@ -193,25 +208,41 @@ def _reader(
     )
 
 
-def _join(pieces: Iterable[str | Read]) -> Read:
+def _join(pieces: Iterable[str | Read | Drawn]) -> Read:
     """One text of all; an f-string or a join takes half the time of `%` on long constant texts."""
     text = ""
-    reads: list[tuple[str, Read]] = []
+    reads: list[tuple[str, Read | Drawn]] = []
     for piece in pieces:
         if isinstance(piece, str):
             text += piece
         else:
             reads.append((text, piece))
             text = ""
-    match reads:
-        case []:
-            return lambda index, variables: text
-        case [(before, one)]:
-            return lambda index, variables: f"{before}{one(index, variables)}{text}"
-        case [(before, one), (between, two)]:
-            return lambda index, variables: (
-                f"{before}{one(index, variables)}{between}{two(index, variables)}{text}"
-            )
+    draws = [(before, read.draw) for before, read in reads if isinstance(read, Drawn)]
+    if len(draws) == len(reads):
+        return _drawn(draws, text)
+    mixed = [(before, _reading(read)) for before, read in reads]
+    if len(mixed) == 1:
+        ((before, one),) = mixed
+        return lambda index, variables: f"{before}{one(index, variables)}{text}"
     return lambda index, variables: (
-        "".join([before + read(index, variables) for before, read in reads]) + text
+        "".join([before + read(index, variables) for before, read in mixed]) + text
     )
+
+
+def _drawn(draws: Sequence[tuple[str, Callable[[int], str]]], end: str) -> Read:
+    match draws:
+        case []:
+            return lambda index, variables: end
+        case [(before, one)]:
+            return lambda index, variables: f"{before}{one(index)}{end}"
+        case [(before, one), (between, two)]:
+            return lambda index, variables: f"{before}{one(index)}{between}{two(index)}{end}"
+    return lambda index, variables: "".join([before + draw(index) for before, draw in draws]) + end
+
+
+def _reading(read: Read | Drawn) -> Read:
+    if isinstance(read, Drawn):
+        draw = read.draw
+        return lambda index, variables: draw(index)
+    return read

@@ -180,7 +180,7 @@ class Uuid(Generator):
 
         def value(index: int) -> T:
             # An odd factor permutes the numbers below a power of two: no two indices share one.
-            digits = f"{(start + index * factor) & _DIGITS:030x}"
+            digits = ((start + index * factor) & _DIGITS).to_bytes(15, "big").hex()
             return render(
                 f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:]}"
             )

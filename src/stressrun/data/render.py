@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from json import JSONEncoder
+from json.encoder import encode_basestring
 
 
 def as_text(value: object) -> str:
@@ -27,6 +28,10 @@ def as_json(value: object) -> str:
     """A value as compact JSON; what JSON has no form for as text."""
     if type(value) is int:
         return str(value)
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if isinstance(value, datetime):
+        return f'"{as_text(value)}"'
     if isinstance(value, Decimal):
         return format(value, "f")
     return _encode(value)

@@ -7,7 +7,6 @@ reads a clock or knows a scenario.
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,20 +14,22 @@ from enum import Enum, auto
 
 import httptools
 
+from stressrun.http.failure import (
+    HANDSHAKE,
+    OPENING,
+    ConnectionFailed,
+    failure,
+    kind_of_head,
+    refusal,
+)
+from stressrun.http.message import Head, parse_head
+
 # The most of a TLS record, and more: what stays in the TLS layer would never wake the owner.
 _RECEIVE = 65536
 _MOST_HEAD = 64 * 1024
 _MOST_BODY = 64 * 1024 * 1024
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_DELIMITED = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
-
-
-class ConnectionFailed(Exception):  # noqa: N818 - it is an outcome, with a kind for the report
-    """The connection can't go on; `kind` is the failure's kind in the report."""
-
-    def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(detail or kind)
-        self.kind = kind
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Connection:
         try:
             self._plain = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:
-            raise _failure(error) from error
+            raise failure(error, OPENING) from error
         self._socket: socket.socket = self._plain
         self.descriptor = self._plain.fileno()
         self._tls = tls
@@ -97,7 +98,7 @@ class Connection:
         self.opening = Opening.CONNECTING
         self._skipping = self._parser = httptools.HttpResponseParser(_Skipping(self))
         self._keeping: httptools.HttpResponseParser | None = None
-        self._pending = b""
+        self._pending = memoryview(b"")
         self._body: list[bytes] = []
         self._size = 0
         self.answered = 0
@@ -113,17 +114,17 @@ class Connection:
             outcome = self._plain.connect_ex(address.address)
         except OSError as error:
             self.close()
-            raise _failure(error) from error
+            raise failure(error, OPENING) from error
         if outcome not in (0, errno.EINPROGRESS):
             self.close()
-            raise _failure(OSError(outcome, ""))
+            raise refusal(outcome)
 
     def advance(self) -> Opening:
         """Go on opening, once what it waits for is there. Raises ConnectionFailed."""
         if self.opening is Opening.CONNECTING:
             outcome = self._plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if outcome:
-                raise _failure(OSError(outcome, ""))
+                raise refusal(outcome)
             if self._tls is not None:
                 self._socket = self._wrap(self._tls)
         self.opening = self._shake_hands()
@@ -146,12 +147,12 @@ class Connection:
         except _WOULD_BLOCK:
             sent = 0
         except OSError as error:
-            raise _failure(error) from error
+            raise failure(error) from error
         if sent == len(request):
             self.written = True
             return True
         self.written = sent > 0
-        self._pending = request[sent:]
+        self._pending = memoryview(request)[sent:]
         return False
 
     def flush(self) -> bool:
@@ -161,7 +162,7 @@ class Connection:
         except _WOULD_BLOCK:
             return False
         except OSError as error:
-            raise _failure(error) from error
+            raise failure(error) from error
         self.written = True
         self._pending = self._pending[sent:]
         return not self._pending
@@ -173,21 +174,24 @@ class Connection:
         except _WOULD_BLOCK:
             return False
         except OSError as error:
-            raise _failure(error) from error
+            raise failure(error) from error
         if not data:
             return self._ended()
         self.received += len(data)
         if not self._headed:
-            self.start = self.start + data if self.start else data
+            if self.start:
+                self._add_to_start(data)
+            else:
+                self.start = data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            raise self._broken(error) from error
+            raise self._broken(error) from None
         if self._complete:
             self.answered += 1
             return True
         if not self._headed:
-            self._look_for_head()
+            self._look_for_head(len(data))
         return False
 
     def lost(self) -> bool:
@@ -217,12 +221,15 @@ class Connection:
 
     def _wrap(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         try:
-            wrapped = context.wrap_socket(
-                self._plain, server_hostname=self._server_name, do_handshake_on_connect=False
+            # What cannot be encoded has to fail before the socket is handed over.
+            name = self._server_name.encode("idna").decode()
+            return context.wrap_socket(
+                self._plain, server_hostname=name, do_handshake_on_connect=False
             )
-        except (OSError, ValueError) as error:
-            raise _failure(error) from error
-        return wrapped
+        except OSError as error:
+            raise failure(error, HANDSHAKE) from error
+        except ValueError as error:
+            raise ConnectionFailed("tls", f"no name for a server: {error}") from error
 
     def _shake_hands(self) -> Opening:
         if not isinstance(self._socket, ssl.SSLSocket):
@@ -234,13 +241,15 @@ class Connection:
         except ssl.SSLWantWriteError:
             return Opening.HANDSHAKE_WRITES
         except OSError as error:
-            raise _failure(error, during_handshake=True) from error
+            raise failure(error, HANDSHAKE) from error
         return Opening.OPEN
 
     # Reading.
 
     def _prepare(self, keep_body: bool) -> None:
         """Choose the parser of an answer that is not just skipped."""
+        self._body = []
+        self._size = 0
         if not keep_body:
             # It cannot know that this answers a HEAD: it is thrown away after the head.
             self._parser = httptools.HttpResponseParser(_Heads(self))
@@ -248,36 +257,45 @@ class Connection:
         if self._keeping is None:
             self._keeping = httptools.HttpResponseParser(_Keeping(self))
         self._parser = self._keeping
-        self._body = []
-        self._size = 0
 
-    def _look_for_head(self) -> None:
-        """See whether the answer's head is complete: what follows it need not be kept."""
-        self._headed = _head(self.start) is not None
-        if not self._headed and len(self.start) > _MOST_HEAD:
+    def _add_to_start(self, data: bytes) -> None:
+        self.start += data
+        if len(self.start) > _MOST_HEAD and _head(self.start[:_MOST_HEAD]) is None:
             raise ConnectionFailed("oversized header", f"no end of it after {_MOST_HEAD:,} bytes")
 
+    def _look_for_head(self, added: int) -> None:
+        """See whether the answer's head is complete: what follows it need not be kept."""
+        ends = self.start.find(_END_OF_HEAD, -added - len(_END_OF_HEAD)) >= 0
+        # A smaller status is an interim answer's, and another head is to come.
+        if ends and self._parser.get_status_code() >= 200:
+            self._headed = _head(self.start) is not None
+
     def _broken(self, error: httptools.HttpParserError) -> ConnectionFailed:
-        if self._complete:
-            return ConnectionFailed("excess data", f"after the answer: {error}")
-        if isinstance(error, httptools.HttpParserUpgrade):
-            return ConnectionFailed("unexpected upgrade", "the server changed to another protocol")
         if isinstance(error.__context__, ConnectionFailed):
             return error.__context__
-        headed = _head(self.start) is not None
-        return ConnectionFailed(_syntax_kind(str(error), headed), str(error))
+        reason = str(error)
+        if self._complete:
+            return ConnectionFailed("excess data", f"after the answer: {reason}")
+        if _head(self.start) is not None:
+            return ConnectionFailed("bad chunk", reason)
+        return ConnectionFailed(kind_of_head(reason), reason)
 
     def _ended(self) -> bool:
         """The peer closed: right only for an answer that is delimited by just that."""
         head = _head(self.start)
-        if head is None or _DELIMITED.search(head):
+        if head is None or _is_delimited(head):
             raise ConnectionFailed("closed early" if self.received else "closed")
-        self.status = self._parser.get_status_code()
+        self.status = head.status
         self.keep_alive = False
         self.answered += 1
         return True
 
     # What the parser calls.
+
+    def begin(self) -> None:
+        # Left in the parser, it would be taken for the beginning of the next answer.
+        if self._complete:
+            raise ConnectionFailed("excess data", "more came than one answer to one request")
 
     def body_part(self, data: bytes) -> None:
         self._size += len(data)
@@ -285,14 +303,15 @@ class Connection:
             raise ConnectionFailed("oversized body", f"more than {_MOST_BODY:,} bytes")
         self._body.append(data)
 
+    def exceed(self, data: bytes) -> None:
+        raise ConnectionFailed("excess data", "a body in the answer to a HEAD")
+
     def finish(self) -> None:
         """The answer is complete: its message, or of a HEAD its headers."""
         status = self._parser.get_status_code()
-        # What comes before, such as 103 Early Hints, is not the answer yet.
         if status < 200:
+            _check_interim(status)
             return
-        if self._complete:
-            raise ConnectionFailed("excess data", "more than one answer to one request")
         self._complete = True
         self.status = status
         self.keep_alive = self._parser.should_keep_alive()
@@ -301,9 +320,10 @@ class Connection:
 class _Skipping:
     """What a parser calls when the body is not wanted: without `on_body` it copies none."""
 
-    __slots__ = ("on_message_complete",)
+    __slots__ = ("on_message_begin", "on_message_complete")
 
     def __init__(self, connection: Connection) -> None:
+        self.on_message_begin = connection.begin
         self.on_message_complete = connection.finish
 
 
@@ -316,50 +336,33 @@ class _Keeping(_Skipping):
 
 
 class _Heads:
-    __slots__ = ("on_headers_complete",)
+    __slots__ = ("on_body", "on_headers_complete", "on_message_begin")
 
     def __init__(self, connection: Connection) -> None:
+        self.on_message_begin = connection.begin
         self.on_headers_complete = connection.finish
+        self.on_body = connection.exceed
 
 
-def _head(received: bytes) -> bytes | None:
+def _head(start: bytes) -> Head | None:
     """The head of the answer in what came first, once complete: interim ones stand before it."""
-    *heads, _ = received.split(b"\r\n\r\n")
-    return next((head for head in heads if not head.startswith(b"HTTP/1.1 1")), None)
+    try:
+        return parse_head(start)
+    except ValueError:
+        return None
 
 
-_KINDS = {
-    errno.ECONNREFUSED: "refused",
-    errno.ENOENT: "refused",  # a Unix socket that is not there
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-    errno.ETIMEDOUT: "connect timeout",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EMFILE: "generator: out of file descriptors",
-    errno.ENFILE: "generator: out of file descriptors",
-    errno.EADDRNOTAVAIL: "generator: out of local ports",
-}
+def _is_delimited(head: Head) -> bool:
+    """Whether a body ends by itself, not by the connection's end (RFC 9112 section 6.3)."""
+    coding = head.get("transfer-encoding")
+    if coding is not None:
+        return coding.lower().endswith("chunked")
+    return head.get("content-length") is not None
 
 
-def _failure(error: Exception, *, during_handshake: bool = False) -> ConnectionFailed:
-    if isinstance(error, ssl.SSLError):
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return ConnectionFailed("tls: certificate", error.verify_message)
-        return ConnectionFailed("tls", error.reason or str(error))
-    number = error.errno if isinstance(error, OSError) else None
-    kind = _KINDS.get(number or 0, f"socket error {errno.errorcode.get(number or 0, '')}".strip())
-    return ConnectionFailed(f"tls: {kind}" if during_handshake else kind, str(error))
-
-
-def _syntax_kind(reason: str, headed: bool) -> str:
-    """The kind of a syntax error, from what the parser (llhttp) says of it."""
-    if "chunk" in reason.lower():
-        return "bad chunk"
-    if "Content-Length" in reason or "Transfer-Encoding" in reason:
-        return "wrong Content-Length"
-    if headed:
-        return "malformed body"
-    if any(word in reason for word in ("HTTP/", "status", "version", "response")):
-        return "malformed status line"
-    return "malformed header"
+def _check_interim(status: int) -> None:
+    """An interim answer, such as 103 Early Hints, comes before the answer, and is skipped."""
+    if status == 101:
+        raise ConnectionFailed("unexpected upgrade", "the server changed to another protocol")
+    if status < 100:
+        raise ConnectionFailed("malformed status line", f"there is no status {status:03}")

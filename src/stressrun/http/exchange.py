@@ -12,22 +12,25 @@ from stressrun.http.request import parse_request
 _MOST_CHARACTERS = 2_000
 _MOST_DECODED = 1024 * 1024
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|session|token", re.IGNORECASE)
+_SECRET_MEMBER = re.compile(
+    r"""(?i)("[^"\s]*(?:password|secret|token)[^"\s]*"\s*:\s*")(?:[^"\\]|\\.)*"""
+)
 _SECRET_ARGUMENT = re.compile(r"(?i)([?&][^=&\s]*(?:key|password|secret|token)[^=&\s]*=)[^&\s]*")
 
 
-def request_text(content: bytes) -> str:
-    """A rendered request with its headers and the beginning of its body."""
+def request_text(content: bytes, most: int = _MOST_CHARACTERS) -> str:
+    """A rendered request with its headers and the beginning of its body: so many characters."""
     method, target, headers, body = parse_request(content)
     line = _SECRET_ARGUMENT.sub(r"\1***", f"{method} {target}")
-    return _text(line, headers, body)
+    return _text(line, headers, body, most)
 
 
-def answer_text(start: bytes, body: bytes | None) -> str:
+def answer_text(start: bytes, body: bytes | None, most: int = _MOST_CHARACTERS) -> str:
     """An answer of which `start` came first; its `body`, or what of it is in `start`."""
     try:
         head = parse_head(start)
     except ValueError:
-        return _cut(start.decode("utf-8", "backslashreplace"))
+        return _cut(start.decode("utf-8", "backslashreplace"), most)
     if body is None:
         body = start.rpartition(b"\r\n\r\n")[2]
     encodings = head.get("content-encoding")
@@ -35,19 +38,22 @@ def answer_text(start: bytes, body: bytes | None) -> str:
         try:
             body = decode(body, encodings, _MOST_DECODED)
         except DecodingFailed as error:
-            return _text(f"{head.status} {head.reason}", head.headers, f"({error})".encode())
-    return _text(f"{head.status} {head.reason}", head.headers, body)
+            body = f"({error})".encode()
+    return _text(f"{head.status} {head.reason}", head.headers, body, most)
 
 
-def _text(line: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
+def _text(line: str, headers: Iterable[tuple[str, str]], body: bytes, most: int) -> str:
     shown = "".join(
         f"\n{name}: {'***' if _SECRET_HEADER.search(name) else value}" for name, value in headers
     )
     text = f"{line.strip()}{shown}"
-    return _cut(f"{text}\n\n{body.decode('utf-8', 'backslashreplace')}" if body else text)
+    if body:
+        text += f"\n\n{body.decode('utf-8', 'backslashreplace')}"
+    return _cut(text, most)
 
 
-def _cut(text: str) -> str:
-    if len(text) <= _MOST_CHARACTERS:
-        return text
-    return f"{text[:_MOST_CHARACTERS]}… ({len(text) - _MOST_CHARACTERS:,} more characters)"
+def _cut(text: str, most: int) -> str:
+    """The first so many characters, and no secret in a JSON body among them."""
+    rest = len(text) - most
+    shown = _SECRET_MEMBER.sub(r"\1***", text[:most])
+    return f"{shown}… ({rest:,} more characters)" if rest > 0 else shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from stressrun.http.trace import Trace
 from stressrun.load.login import LoginProgram
 from stressrun.load.pacing import Segment
 from stressrun.load.program import RequestProgram
-from stressrun.load.reading import compile_captures, compile_expect
+from stressrun.load.reading import Look, compile_captures, compile_expect
 from stressrun.load.rows import RowSources, variables_of
 from stressrun.load.steps import GroupStep, PauseStep, RequestStep, Step
 from stressrun.load.virtual_user import EndpointProgram
@@ -21,9 +21,19 @@ from stressrun.metrics.recorder import Recorder, Row
 from stressrun.scenario.model import Endpoint, Group, Request, Scenario, Think
 from stressrun.scenario.model import Step as ScenarioStep
 
+MakeStep = Callable[[str, Request, RequestProgram], Step]
+"""Makes the step that sends a request, given the name of its row."""
+
+
+def _sends(name: str, request: Request, program: RequestProgram) -> Step:
+    return RequestStep(program)
+
 
 class Compiler:
-    """Compiles what a scenario sends; `rows` are those that the controller handed over."""
+    """Compiles what a scenario sends; `rows` are those that the controller handed over.
+
+    `sends` makes the steps that send, where they are to do more than that.
+    """
 
     def __init__(
         self,
@@ -33,11 +43,13 @@ class Compiler:
         *,
         run_id: str,
         rows: Mapping[str, Any],
+        sends: MakeStep = _sends,
     ) -> None:
         assert scenario.base_url is not None
         base = urlsplit(scenario.base_url)
         self._scenario = scenario
         self._recorder = recorder
+        self._sends = sends
         self._sources = RowSources(scenario, segment, rows)
         self._origin = origin_of(scenario.base_url)
         self._authority = base.netloc.rpartition("@")[2]
@@ -55,7 +67,7 @@ class Compiler:
         single = None
         if endpoint.single is not None:
             single = self._request(endpoint.single, f"{site}.0", row)
-            steps: Sequence[Step] = (RequestStep(single),)
+            steps: Sequence[Step] = (self._sends(endpoint.name, endpoint.single, single),)
         else:
             steps = self._steps(endpoint.steps, site, ("step", endpoint.name))
         whole = single is not None and not (sources or needs_login or single.redirects)
@@ -98,8 +110,9 @@ class Compiler:
                 return GroupStep(self._steps(step.steps, site, rows), step.repeat, when)
             case Request():
                 kind, owner = rows
-                row = self._recorder.row(kind, f"{owner}: {step.name}")
-                return RequestStep(self._request(step, site, row))
+                name = f"{owner}: {step.name}"
+                program = self._request(step, site, self._recorder.row(kind, name))
+                return self._sends(name, step, program)
 
     def _request(self, request: Request, site: str, row: Row) -> RequestProgram:
         seed = self._scenario.random_seed
@@ -111,7 +124,7 @@ class Compiler:
             site=site,
             trace=self._trace,
         )
-        looks = [
+        looks: list[Look] = [
             *compile_expect(request.expect, seed, f"{site}.expect"),
             *compile_captures(request.captures),
         ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from stressrun.data.mix import draw
 from stressrun.errors import SetupError
@@ -21,10 +22,13 @@ from stressrun.metrics.recorder import Recorder, Row
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Request, Scenario, SharedIterations, Stage
 
+if TYPE_CHECKING:
+    from stressrun.load.http2 import Http2Lane
+
 # Far enough apart that no two stages use the same data, and odd modulo any pool's length.
 STAGE_OFFSET = 2**40 + 7919
-# Each request of a login has a timeout of its own; this is for all of them.
-_LOGIN_PATIENCE = 300.0
+# Of one iteration for its own sake, in seconds: each of its requests has a timeout of its own.
+_PATIENCE = 300.0
 
 
 class EndpointRunner:
@@ -44,7 +48,7 @@ class EndpointRunner:
         self._recorder = recorder
         self._run_id = run_id
         self._rows = rows
-        self._lane: Lane | None = None
+        self._lane: Lane | Http2Lane | None = None
         self._executor: Executor | None = None
         self._stopped = False
 
@@ -60,36 +64,21 @@ class EndpointRunner:
         file or a feeder cannot be used, or the login fails.
         """
         scenario = self._scenario
-        assert scenario.base_url is not None
         compiler = Compiler(
             scenario, self._segment, self._recorder, run_id=self._run_id, rows=self._rows
         )
         self._programs = [compiler.endpoint(endpoint) for endpoint in scenario.endpoints]
-        origin = origin_of(scenario.base_url)
-        resolver = Resolver(guard, scenario.http.resolve_after)
-        if scenario.http.unix_socket is None:
-            await resolver.resolve(origin.host, origin.port)
-        self._lane = Lane(
-            scenario.http,
-            resolver,
-            self._recorder,
-            tls=client_context(scenario.http.tls, alpn=["http/1.1"]),
-            shortest_timeout=min(request.timeout for request in _requests(scenario)),
-        )
+        self._lane = await open_lane(scenario, guard, self._recorder)
         if compiler.login is not None and compiler.login.shared:
             await self._log_in(self._lane, compiler.login)
 
-    async def _log_in(self, lane: Lane, login: LoginProgram) -> None:
-        """Log in before the load, as one iteration of an endpoint that does nothing else."""
-        row = Row()
-        endpoint = EndpointProgram(row, steps=(), several=True, single=None, sources=(), login=login)
-        load = SharedIterations(iterations=1, vus=1)
-        start = time.monotonic_ns()
-        once = executor(load, _LOGIN_PATIENCE, Segment(0, 1), start, seed=0, site="login")
-        await lane.run(Assignment(once, [endpoint], table=[0], offset=0, max_vus=1))
+    async def _log_in(self, lane: Lane | Http2Lane, login: LoginProgram) -> None:
+        """Log in before the load."""
+        endpoint = login_endpoint(login)
+        await lane.run(one_iteration(endpoint, index=0))
         self._recorder.drain()
-        if not row.succeeded:
-            kind = next(iter(row.errors), "no answer")
+        if not endpoint.row.succeeded:
+            kind = next(iter(endpoint.row.errors), "no answer")
             raise SetupError(
                 f"the login before the load failed: {kind.removeprefix('login: ')}",
                 hint="try it by stressrun SCENARIO --once",
@@ -127,6 +116,52 @@ class EndpointRunner:
         """Close all connections."""
         if self._lane is not None:
             self._lane.close()
+
+
+async def open_lane(scenario: Scenario, guard: Guard, recorder: Recorder) -> Lane | Http2Lane:
+    """A lane to the API of a scenario, whose address is found. Raises RefusedError, SetupError."""
+    assert scenario.base_url is not None
+    http2 = scenario.http.protocol == "http2"
+    if http2:
+        check_http2()
+    origin = origin_of(scenario.base_url)
+    resolver = Resolver(guard, scenario.http.resolve_after)
+    if scenario.http.unix_socket is None:
+        await resolver.resolve(origin.host, origin.port)
+    tls = client_context(scenario.http.tls, alpn=["h2" if http2 else "http/1.1"])
+    if http2:
+        from stressrun.load.http2 import Http2Lane
+
+        return Http2Lane(scenario.http, resolver, recorder, tls=tls)
+    return Lane(
+        scenario.http,
+        resolver,
+        recorder,
+        tls=tls,
+        shortest_timeout=min(request.timeout for request in _requests(scenario)),
+    )
+
+
+def check_http2() -> None:
+    """See that what HTTP/2 needs is installed. Raises SetupError."""
+    if find_spec("h2") is None:
+        raise SetupError(
+            "protocol: http2 needs the package h2, which is not installed",
+            hint="pip install 'stressrun[http2]'",
+        )
+
+
+def login_endpoint(login: LoginProgram) -> EndpointProgram:
+    """An endpoint whose iterations are nothing but a login, in books of its own."""
+    return EndpointProgram(Row(), steps=(), several=True, single=None, sources=(), login=login)
+
+
+def one_iteration(endpoint: EndpointProgram, index: int) -> Assignment:
+    """The work of doing an endpoint one time, now, with the data of an index."""
+    load = SharedIterations(iterations=1, vus=1)
+    start = time.monotonic_ns()
+    once = executor(load, _PATIENCE, Segment(0, 1), start, seed=0, site="once")
+    return Assignment(once, [endpoint], table=[0], offset=index, max_vus=1)
 
 
 def _requests(scenario: Scenario) -> Iterable[Request]:

@@ -16,7 +16,9 @@ from socket import AF_UNIX
 import trio
 
 from stressrun.errors import RefusedError, StressrunError
-from stressrun.http.connection import Address, Connection, ConnectionFailed, Opening
+from stressrun.http.connection import Address, Connection, Opening
+from stressrun.http.failure import ConnectionFailed
+from stressrun.http.origin import Origin
 from stressrun.http.resolver import Resolver
 from stressrun.load.executors import Executor
 from stressrun.load.poller import READ, WRITE, Poller
@@ -26,9 +28,10 @@ from stressrun.load.virtual_user import EndpointProgram, Iteration
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Http
 
-_TURN = 1_000_000
-_TURN_SECONDS = 0.001
-_COARSEST_CHECK = 50_000_000
+# Trio gets a turn this often at least: enough for news and orders, and each one costs.
+_TURN = 5_000_000
+_TURN_SECONDS = _TURN / 1e9
+_FINEST_CHECK, _COARSEST_CHECK = 1_000_000, 50_000_000
 _OPENING_EVENTS = {
     Opening.CONNECTING: WRITE,
     Opening.HANDSHAKE_WRITES: WRITE,
@@ -122,7 +125,7 @@ class Lane:
         self._clock = clock
         self._connect_timeout = round(http.connect_timeout * 1e9)
         shortest = min(shortest_timeout, http.connect_timeout)
-        self._check_interval = max(_TURN, min(_COARSEST_CHECK, round(shortest * 1e9 / 20)))
+        self._check_interval = max(_FINEST_CHECK, min(_COARSEST_CHECK, round(shortest * 1e9 / 20)))
         self._keeps_after_answer = http.reuse != "none"
         self._keeps_after_iteration = http.reuse == "vu"
         self._poller = Poller()
@@ -175,21 +178,24 @@ class Lane:
         last_turn = clock()
         next_check = last_turn + self._check_interval
         quiet = False
+        events: list[tuple[int, int]] = []
         while True:
             now = clock()
-            self._drop(work, executor.overdue(now))
-            more = self._start_due(work, now + _TURN)
-            if now >= executor.end and not more:
-                executor.close()
             while self._thinking and self._thinking[0][0] <= now:
                 wake, _, user = heappop(self._thinking)
                 self._advance(user, wake)
             if now >= next_check:
                 self._check_timeouts(now)
                 next_check = now + self._check_interval
+            # After what may have freed a virtual user: nothing else would wake for the next start.
+            self._drop(work, executor.overdue(now))
+            more = self._start_due(work, now + _TURN)
+            if now >= executor.end and not more:
+                executor.close()
             if executor.closed and not self._busy:
                 return
-            events = poller.poll(0)
+            # Where events come in crowds, there is no wait to prepare for.
+            events = poller.poll(0) if more or len(events) > 1 else []
             if not events and not more:
                 poller.arm(self._next_instant(now, executor, next_check))
                 if quiet or now - last_turn >= _TURN:
@@ -272,9 +278,8 @@ class Lane:
         """
         while True:
             assert user.iteration is not None
-            try:
-                wish = next(user.iteration)
-            except StopIteration:
+            wish = next(user.iteration, None)
+            if wish is None:
                 if not answered_at or not self._renew(user, answered_at):
                     self._finish(user)
                     return
@@ -287,12 +292,11 @@ class Lane:
                 heappush(self._thinking, (now + wish, self._naps, user))
                 return
             user.program, user.content = program, content = wish
-            user.asked_at = now
             user.due = due or now
-            user.retried = 0
             try:
                 connection = user.connection
                 if connection is None or user.origin is not program.origin:
+                    user.asked_at = now
                     self._connect(user)
                     return
                 user.sent_at = now
@@ -350,14 +354,12 @@ class Lane:
                 self._tokens += 1
                 user.token = self._tokens
                 assert self._nursery is not None
-                self._nursery.start_soon(self._resolve, user, user.token)
+                self._nursery.start_soon(self._resolve, user, origin, user.token)
                 return
             user.addresses = known
         self._open(user)
 
-    async def _resolve(self, user: VirtualUser, token: int) -> None:
-        assert user.program is not None
-        origin = user.program.origin
+    async def _resolve(self, user: VirtualUser, origin: Origin, token: int) -> None:
         failed = None
         try:
             addresses = await self._resolver.resolve(origin.host, origin.port)
@@ -436,7 +438,7 @@ class Lane:
         user = self._by_descriptor.get(descriptor)
         if user is None:
             # Only the timer is nobody's.
-            self._poller.clear_timer()
+            self._poller.timer_fired()
             return
         connection = user.connection
         assert connection is not None
@@ -455,12 +457,12 @@ class Lane:
     def _writable(self, user: VirtualUser, connection: Connection, event: int) -> None:
         if not user.sent_at:
             self._opening(user, connection)
-        elif event & ~READ and connection.flush():
-            user.waits_to_write = False
-            self._poller.modify(connection.descriptor, READ)
         elif event & READ and connection.receive():
             # An answer to a request that was not sent to its end: no more of it is wanted.
             self._answered(user, connection)
+        elif event & ~READ and connection.flush():
+            user.waits_to_write = False
+            self._poller.modify(connection.descriptor, READ)
 
     def _idle_readable(self, user: VirtualUser, connection: Connection) -> None:
         # Mostly the server has closed an idle connection, which is its right.
@@ -478,16 +480,14 @@ class Lane:
         if program.keep_body:
             answer.body = connection.body
         answer.late = sent_at - user.due
-        answer.service = now - sent_at
+        answer.service = answer.first_byte = now - sent_at
         if user.first_byte_at:
             answer.first_byte = user.first_byte_at - sent_at
             user.first_byte_at = 0
-        else:
-            answer.first_byte = now - sent_at
         answer.sent = len(user.content)
         answer.received = connection.received
         user.program = None
-        user.sent_at = 0
+        user.sent_at = user.retried = 0
         if not connection.keep_alive or user.waits_to_write or not self._keeps_after_answer:
             self._disconnect(user)
         self._advance(user, 0, now)
@@ -518,6 +518,7 @@ class Lane:
         self._disconnect(user)
         if stale and not user.retried:
             user.retried = 1
+            user.asked_at = self._clock()
             program.row.retried += 1
             try:
                 self._connect(user)
@@ -534,7 +535,7 @@ class Lane:
         answer.sent = len(user.content) if sent_at else 0
         answer.received = received
         user.program = None
-        user.sent_at = user.first_byte_at = user.token = 0
+        user.sent_at = user.first_byte_at = user.retried = user.token = 0
         return False
 
     def _check_timeouts(self, now: int) -> None:
@@ -561,7 +562,7 @@ class Lane:
 
     def _disconnect(self, user: VirtualUser) -> None:
         if user.connection is not None:
-            self._poller.unregister(user.connection.descriptor)
+            # Closing it takes it out of the poller, even where TLS has closed it before.
             del self._by_descriptor[user.connection.descriptor]
             user.connection.close()
             user.connection = None

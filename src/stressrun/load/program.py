@@ -39,11 +39,12 @@ class RequestProgram:
 
     __slots__ = (
         "_accepted",
-        "_looks",
+        "_reads",
         "_within",
         "expects_body",
         "idempotent",
         "keep_body",
+        "looks",
         "origin",
         "redirects",
         "render",
@@ -62,7 +63,8 @@ class RequestProgram:
         self.idempotent = request.method in IDEMPOTENT
         self.expects_body = request.method != "HEAD"
         self.keep_body = bool(looks)
-        self._looks = looks
+        self.looks = looks
+        self._reads = [look.read for look in looks]
         self._accepted: Container[int] = frozenset(request.expect.statuses) or _GOOD
         within = request.expect.within
         self._within = sys.maxsize if within is None else round(within * 1e9)
@@ -82,7 +84,7 @@ class RequestProgram:
                 error, answer.detail = f"status {answer.status}", ""
             elif service > self._within:
                 error, answer.detail = "slow", f"it took {format_duration(service / 1e9)}"
-            elif self._looks:
+            elif self._reads:
                 error = self._look(session, index, variables)
         if error is None:
             self.row.succeed(
@@ -104,8 +106,8 @@ class RequestProgram:
     def _look(self, session: Session, index: int, variables: dict[str, object]) -> str | None:
         reading = Reading(session)
         try:
-            for look in self._looks:
-                look(reading, index, variables)
+            for read in self._reads:
+                read(reading, index, variables)
         except Unreadable as unreadable:
             session.answer.detail = unreadable.detail
             return unreadable.kind

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-from stressrun.data.checks import MISSING, Check
+from stressrun.data.checks import MISSING, Check, describe
+from stressrun.data.expressions import compile_value
 from stressrun.data.jsonpath import JsonPath
+from stressrun.data.render import as_json
 from stressrun.http.decoding import DecodingFailed, decode
 from stressrun.http.message import Head, may_have_header, parse_head
 from stressrun.load.session import Session
@@ -24,8 +28,10 @@ from stressrun.scenario.model import (
 
 _MOST_DECODED = 64 * 1024 * 1024
 _UNREAD = object()
+_decode = json.JSONDecoder().decode
 
 Variables = dict[str, object]
+Source = FromJson | FromHeader | FromStatus | FromCookie | FromRegex
 
 
 class Unreadable(Exception):  # noqa: N818 - an outcome, told as the failure's kind
@@ -66,7 +72,7 @@ class Reading:
     def json(self) -> object:
         if self._json is _UNREAD:
             try:
-                self._json = json.loads(self.content().decode())
+                self._json = _decode(self.content().decode())
             except (ValueError, RecursionError) as error:
                 raise Unreadable("the body is not JSON", str(error)) from error
         return self._json
@@ -83,81 +89,166 @@ class Reading:
             raise Unreadable("undecodable body", str(error)) from error
 
 
-Look = Callable[[Reading, int, Variables], None]
-
-
-def compile_captures(captures: tuple[Capture, ...]) -> list[Look]:
-    """Looks that put the captured values into the variables."""
-    return [partial(_capture, capture.variable, _finder(capture)) for capture in captures]
-
-
-def compile_expect(expect: Expect, seed: int, site: str) -> list[Look]:
-    """Looks that raise Unreadable where an expectation does not hold."""
-    looks: list[Look] = []
-    for number, (name, check) in enumerate(expect.headers):
-        find = partial(_header, name)
-        looks.append(_expectation(f"header {name}", find, check, seed, f"{site}.headers.{number}"))
-    for number, (path, check) in enumerate(expect.json):
-        find = partial(_json, path)
-        looks.append(_expectation(path.source, find, check, seed, f"{site}.json.{number}"))
-    for number, check in enumerate(expect.body):
-        looks.append(_expectation("body", _text, check, seed, f"{site}.body.{number}"))
-    for number, check in enumerate(expect.size):
-        looks.append(_expectation("size", _size, check, seed, f"{site}.size.{number}"))
-    return looks
-
-
 Find = Callable[[Reading], object]
 
 
-def _finder(capture: Capture) -> Find:
-    match capture.source:
-        case FromJson(path):
-            return partial(_json, path)
-        case FromHeader(name):
-            return partial(_header, name)
-        case FromStatus():
-            return _status
-        case FromCookie(name):
-            return partial(_cookie, name)
-        case FromRegex(pattern):
-            return partial(_regex, re.compile(pattern))
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look found; the texts are for people, values among them as JSON.
+
+    `subject` is what was looked at or, of a capture, its variable; `wanted` what was expected of
+    it, or where the value was looked for. `found` is None where there is nothing; `reason` says
+    why an expectation could not be judged, or a value not be captured, where that is not all.
+    """
+
+    subject: str
+    wanted: str
+    found: str | None
+    holds: bool
+    reason: str = ""
 
 
-def _capture(
-    variable: str, find: Find, reading: Reading, index: int, variables: Variables
-) -> None:
-    try:
-        value = find(reading)
-        if isinstance(value, str):
-            value.encode()
-    except LookupError:
-        raise Unreadable(f"capture: no {variable}") from None
-    except UnicodeEncodeError:
-        # Half of a surrogate pair: it could be sent in no later request.
-        raise Unreadable(f"capture: {variable} is not text") from None
-    except Unreadable as error:
-        raise Unreadable(f"capture: {error.kind}", error.detail) from error
-    variables[variable] = value
+class Look(Protocol):
+    """A part of an answer that is looked at."""
+
+    def read(self, reading: Reading, index: int, variables: Variables) -> None:
+        """Do what an iteration needs. Raises Unreadable where the answer is not as it should be."""
+
+    def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:
+        """What `read` finds, without doing anything about it."""
 
 
-def _expectation(what: str, find: Find, check: Check, seed: int, site: str) -> Look:
-    holds = check.compile(seed, site)
-    presence = check.operator == "exists"
+class CaptureLook:
+    """Puts a part of an answer into the variables."""
 
-    def look(reading: Reading, index: int, variables: Mapping[str, object]) -> None:
+    __slots__ = ("_find", "_variable", "_where")
+
+    def __init__(self, capture: Capture) -> None:
+        self._variable = capture.variable
+        self._where, self._find = _source(capture.source)
+
+    def read(self, reading: Reading, index: int, variables: Variables) -> None:
         try:
-            found = find(reading)
+            value = self._find(reading)
         except LookupError:
-            if presence and holds(MISSING, index, variables):
-                return
-            raise Unreadable(f"expect: {what}", "it is missing") from None
+            raise Unreadable(f"capture: no {self._variable}") from None
+        except Unreadable as error:
+            raise Unreadable(f"capture: {error.kind}", error.detail) from error
+        if isinstance(value, str) and not _is_sendable(value):
+            raise Unreadable(f"capture: {self._variable} is not text")
+        variables[self._variable] = value
+
+    def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:
+        value, reason = _sought(self._find, reading)
+        if isinstance(value, str) and not _is_sendable(value):
+            value, reason = MISSING, "what is there is not text"
+        if value is MISSING:
+            return Finding(self._variable, self._where, None, False, reason)
+        return Finding(self._variable, self._where, as_json(value), True)
+
+
+class ExpectationLook:
+    """Holds a part of an answer against a check."""
+
+    __slots__ = ("_check", "_find", "_holds", "_seed", "_site", "_subject")
+
+    def __init__(self, subject: str, find: Find, check: Check, seed: int, site: str) -> None:
+        self._subject = subject
+        self._find = find
+        self._check = check
+        self._seed = seed
+        self._site = site
+        self._holds = check.compile(seed, site)
+
+    def read(self, reading: Reading, index: int, variables: Variables) -> None:
+        try:
+            found = self._find(reading)
+        except LookupError:
+            found = MISSING
         except Unreadable as error:
             raise Unreadable(f"expect: {error.kind}", error.detail) from error
-        if not holds(found, index, variables):
-            raise Unreadable(f"expect: {what}", f"it is {found!r:.200}")
+        try:
+            holds = self._holds(found, index, variables)
+        except KeyError as missing:
+            raise Unreadable(f"expect: no value for {missing.args[0]}") from None
+        if not holds:
+            shown = "missing" if found is MISSING else f"{found!r:.200}"
+            raise Unreadable(f"expect: {self._subject}", f"it is {shown}")
 
-    return look
+    def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:
+        found, reason = _sought(self._find, reading)
+        shown = None if found is MISSING else as_json(found)
+        try:
+            wanted = self._wanted(index, variables)
+            holds = not reason and self._holds(found, index, variables)
+        except KeyError as missing:
+            wanted, holds = describe(self._check), False
+            reason = reason or f"no value for {missing.args[0]}"
+        return Finding(self._subject, wanted, shown, holds, reason)
+
+    def _wanted(self, index: int, variables: Variables) -> str:
+        """The check in words, with the values of its expressions."""
+        check = self._check
+        if check.value.constant:
+            return describe(check)
+        value = compile_value(check.value, self._seed, self._site)(index, variables)
+        return f"{check.operator.replace('_', ' ')} {as_json(value)}"
+
+
+def compile_captures(captures: tuple[Capture, ...]) -> list[CaptureLook]:
+    """Looks that put the captured values into the variables."""
+    return [CaptureLook(capture) for capture in captures]
+
+
+def compile_expect(expect: Expect, seed: int, site: str) -> list[ExpectationLook]:
+    """Looks that see whether the expectations hold."""
+    parts: list[tuple[str, Find, Check, str]] = []
+    for number, (name, check) in enumerate(expect.headers):
+        parts.append((f"header {name}", partial(_header, name), check, f"headers.{number}"))
+    for number, (path, check) in enumerate(expect.json):
+        parts.append((path.source, partial(_json, path), check, f"json.{number}"))
+    for number, check in enumerate(expect.body):
+        parts.append(("body", _text, check, f"body.{number}"))
+    for number, check in enumerate(expect.size):
+        parts.append(("size", _size, check, f"size.{number}"))
+    return [
+        ExpectationLook(subject, find, check, seed, f"{site}.{place}")
+        for subject, find, check, place in parts
+    ]
+
+
+def _source(source: Source) -> tuple[str, Find]:
+    """Where a capture takes its value from, in words and as a function."""
+    match source:
+        case FromJson(path):
+            return path.source, partial(_json, path)
+        case FromHeader(name):
+            return f"header {name}", partial(_header, name)
+        case FromStatus():
+            return "status", _status
+        case FromCookie(name):
+            return f"cookie {name}", partial(_cookie, name)
+        case FromRegex(pattern):
+            return f"regex {pattern}", partial(_regex, re.compile(pattern))
+
+
+def _sought(find: Find, reading: Reading) -> tuple[object, str]:
+    """What is found, MISSING for nothing; and why it cannot be looked for, where that is so."""
+    try:
+        return find(reading), ""
+    except LookupError:
+        return MISSING, ""
+    except Unreadable as error:
+        return MISSING, f"{error.kind}: {error.detail}"
+
+
+def _is_sendable(text: str) -> bool:
+    """Whether later requests can send it: half of a surrogate pair has no bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _status(reading: Reading) -> object:

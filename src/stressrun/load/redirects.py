@@ -42,6 +42,8 @@ def next_hop(before: Program, content: bytes, answer: Answer) -> tuple[Hop, byte
     try:
         url = urldefrag(urljoin(_url(before.origin, target), location)).url
         origin = origin_of(url)
+        if origin == before.origin:
+            origin = before.origin  # the same object: its connection is kept
     except ValueError:
         return None
     if answer.status == 303 and method != "HEAD" or answer.status < 303 and method == "POST":

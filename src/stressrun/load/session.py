@@ -11,6 +11,9 @@ from stressrun.http.origin import Origin
 from stressrun.http.request import add_header, target_of
 
 
+_EQUALS = ord("=")
+
+
 class Answer:
     """What came of the last request; it is the next one's after that.
 
@@ -77,9 +80,11 @@ class Session:
         return add_header(content, "Cookie", cookies) if cookies else content
 
     def store_cookies(self, content: bytes, origin: Origin) -> None:
-        """Keep the cookies that the answer to a request sets."""
+        """Keep the cookies that the answer to a request sets, if there was one."""
         start = self.answer.start
-        # Most answers set no cookie, and need not be parsed to see it.
+        # Most answers set no cookie, and need not be parsed to see it: one has an equals sign.
+        if _EQUALS not in start or self.answer.failure is not None:
+            return
         if not may_have_header(start, b"set-cookie:"):
             return
         received = parse_head(start).get_all("set-cookie")

@@ -42,7 +42,8 @@ class EndpointProgram:
 
 def _single(program: RequestProgram, session: Session, index: int) -> Iteration:
     program.row.planned += 1
-    content = program.render(index, {})
+    variables: dict[str, object] = {}
+    content = program.render(index, variables)
     try:
         if session.cookies is None:
             yield program, content
@@ -53,7 +54,7 @@ def _single(program: RequestProgram, session: Session, index: int) -> Iteration:
         raise
     if session.keeps_cookies:
         session.store_cookies(content, program.origin)
-    program.settle(session, content, index, {})
+    program.settle(session, content, index, variables)
 
 
 def _flow(endpoint: EndpointProgram, session: Session, index: int) -> Iteration:

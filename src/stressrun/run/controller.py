@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from typing import Any
 
 import trio
 
 from stressrun.errors import ExitCode, SetupError, StressrunError
+from stressrun.load.once import IterationFailed, run_once
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
 from stressrun.run import teardown
@@ -52,12 +54,16 @@ _WATCH_INTERVAL = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a scenario is run: what to keep, where the state and the report go."""
+    """How a scenario is run: what to keep, where the state and the report go.
+
+    `once` names endpoints that are done one time each, instead of all stages.
+    """
 
     file: Path
     state: Path = Path(".stressrun")
     report_directory: Path | None = None
     keep: bool = False
+    once: tuple[str, ...] = ()
 
 
 def new_run_id() -> str:
@@ -93,7 +99,7 @@ class Controller:
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
         self._resources: _Resources | None = None
-        self._setting_up = trio.CancelScope()
+        self._before_load = trio.CancelScope()
         self._loading = False
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
@@ -119,9 +125,13 @@ class Controller:
         become_subreaper()
         held = self._resources = self._hold(ledger)
         try:
-            with self._setting_up:
-                await self._set_up(held)
-            if self._signal is None:
+            with self._before_load:
+                document, rows = await self._set_up(held)
+                if self._options.once:
+                    await self._run_once(held, rows)
+                else:
+                    await self._start_crew(held, document, rows)
+            if self._signal is None and not self._options.once:
                 await self._run_stages(held)
         except (StressrunError, ExceptionGroup) as error:
             self._failure = _told(error)
@@ -161,8 +171,8 @@ class Controller:
 
     # Setting up.
 
-    async def _set_up(self, held: _Resources) -> None:
-        """Start the services, fill the database, have the workers prepare."""
+    async def _set_up(self, held: _Resources) -> tuple[Document, dict[str, Any]]:
+        """Start the services, fill the database; the document, and the rows for iterations."""
         try:
             document = await self._start_services(held)
         except PortTakenError:
@@ -170,16 +180,23 @@ class Controller:
             await held.services.stop()
             document = await self._start_services(held)
         teardown.record(self._scenario, self._values, held.ledger, self.run_id)
-        disposable = teardown.database_is_disposable(self._scenario, self._values)
         rows = await prepare_database(
             self._scenario,
-            None if disposable else held.ledger,
+            None if self._database_is_disposable() else held.ledger,
             held.guard,
             run_id=self.run_id,
             told=self._note,
         )
-        state = None if disposable else self._options.state
+        return document, rows
+
+    async def _start_crew(
+        self, held: _Resources, document: Document, rows: Mapping[str, Any]
+    ) -> None:
+        state = None if self._database_is_disposable() else self._options.state
         await held.crew.start(self._scenario, document, state, rows, self._mask)
+
+    def _database_is_disposable(self) -> bool:
+        return teardown.database_is_disposable(self._scenario, self._values)
 
     async def _start_services(self, held: _Resources) -> Document:
         """Give the services their ports and start them; returns the document for the workers."""
@@ -190,6 +207,29 @@ class Controller:
         await check_targets(self._scenario, held.guard)
         await held.services.start(self._scenario.services, self._values)
         return document
+
+    # The single iterations.
+
+    async def _run_once(self, held: _Resources, rows: Mapping[str, Any]) -> None:
+        """Do the chosen endpoints one time each. Raises IterationFailed, TargetLost."""
+        if self._scenario.writes:
+            names = ", ".join(mix.name for mix in self._scenario.writes)
+            self._note(f"--once does no writes: {names} left out")
+        errors = await run_once(
+            self._scenario,
+            self._options.once,
+            held.guard,
+            run_id=self.run_id,
+            rows=rows,
+            mask=self._mask,
+            told=self._tell,
+        )
+        if errors:
+            # A service that has just ended: its connections are gone before it is.
+            await trio.sleep(_WATCH_INTERVAL)
+        self._see_that_none_is_lost(held, "--once")
+        if errors:
+            raise IterationFailed(errors)
 
     # The stages.
 
@@ -207,14 +247,18 @@ class Controller:
             finally:
                 self._loading = False
             self._tell(StageFinished(result))
-            for lost in held.services.lost():
-                self._note(f"the last lines of {lost.name}:\n{lost.tail}")
-                raise TargetLost(
-                    f"service {lost.name} ended by itself in stage {stage.name} ({lost.status})",
-                    hint=f"see its log in {self.directory}",
-                )
+            self._see_that_none_is_lost(held, f"stage {stage.name}")
             if self._signal is not None:
                 return
+
+    def _see_that_none_is_lost(self, held: _Resources, phase: str) -> None:
+        """Raises TargetLost for a service that ended during a phase of the run."""
+        for lost in held.services.lost():
+            self._note(f"the last lines of {lost.name}:\n{lost.tail}")
+            raise TargetLost(
+                f"service {lost.name} ended by itself in {phase} ({lost.status})",
+                hint=f"see its log in {self.directory}",
+            )
 
     async def _watch_services(self, held: _Resources) -> None:
         """End a stage whose target is gone: the rest of it would measure nothing."""
@@ -261,10 +305,9 @@ class Controller:
         held.services.release()
 
     def _conclude(self) -> RunFinished:
-        complete = len(self._results) == len(self._scenario.stages) and not (
-            self._failure or any(result.interrupted for result in self._results)
-        )
-        thresholds = evaluate(self._scenario, self._results) if complete else []
+        complete = self._is_complete()
+        judged = complete and not self._options.once
+        thresholds = evaluate(self._scenario, self._results) if judged else []
         judgement = judge(
             run_id=self.run_id,
             residue=self._residue,
@@ -289,6 +332,16 @@ class Controller:
             residue=tuple(self._mask.text(line) for line in self._residue),
         )
 
+    def _is_complete(self) -> bool:
+        """Whether all was done that was to be done."""
+        if self._failure is not None:
+            return False
+        if self._options.once:
+            return self._signal is None
+        return len(self._results) == len(self._scenario.stages) and not any(
+            result.interrupted for result in self._results
+        )
+
     def _interruption(self) -> str:
         if self._signal is not None:
             return interruption(self._signal)
@@ -309,7 +362,7 @@ class Controller:
                 self._signal = Signals(number)
                 self._stopped_at = time.monotonic_ns()
                 self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
-                self._setting_up.cancel()
+                self._before_load.cancel()
                 if self._loading and self._resources is not None:
                     await self._resources.crew.stop()
 

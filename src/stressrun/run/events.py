@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from stressrun.errors import ExitCode
+from stressrun.load.once import IterationFinished
 from stressrun.load.stage import StageResult
+from stressrun.load.watching import StepFinished
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.verdict.thresholds import Evaluation
@@ -80,5 +82,15 @@ class RunFinished:
     residue: tuple[str, ...] = field(default=())
 
 
-Event = RunStarted | Note | Kept | StageStarted | Tick | StageFinished | RunFinished
+Event = (
+    RunStarted
+    | Note
+    | Kept
+    | StepFinished
+    | IterationFinished
+    | StageStarted
+    | Tick
+    | StageFinished
+    | RunFinished
+)
 Listener = Callable[[Event], None]

@@ -9,6 +9,8 @@ from signal import Signals
 from stressrun.errors import ExitCode, StressrunError
 from stressrun.verdict.thresholds import Evaluation
 
+_VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -41,7 +43,7 @@ def judge(
         code = ExitCode(128 + signal)
         return Judgement("interrupted", code, interruption(signal), "run it again for a verdict")
     if failure is not None:
-        verdict = "invalid" if failure.exit_code is ExitCode.INVALID else "error"
+        verdict = _VERDICTS.get(failure.exit_code, "error")
         return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
     failed = [evaluation for evaluation in thresholds if not evaluation.passed]
     if failed:
