@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from stressrun.data.errors import ExpressionError
 
@@ -53,21 +54,17 @@ def parse_path(source: str) -> JsonPath:
 
 
 def _walk(steps: tuple[str | int, ...]) -> Callable[[object], object]:
+    # Python would find positions in a text, too.
+    walk = [(dict if isinstance(step, str) else list, itemgetter(step)) for step in steps]
+
     def find(document: object) -> object:
-        for step in steps:
-            document = _step_into(document, step)
+        for kind, get in walk:
+            if not isinstance(document, kind):
+                raise LookupError(f"{get} in a value of type {type(document).__name__}")
+            document = get(document)
         return document
 
     return find
-
-
-def _step_into(value: object, step: str | int) -> object:
-    if isinstance(step, str) and isinstance(value, dict):
-        return value[step]
-    # Python would find positions in a text, too.
-    if isinstance(step, int) and isinstance(value, list):
-        return value[step]
-    raise LookupError(f"no {step!r} in a value of type {type(value).__name__}")
 
 
 def _search(source: str, plain: int) -> Callable[[object], object]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import ssl
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import httpx
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.http.failure import HANDSHAKE, failure
+from stressrun.http.tls import client_context
 from stressrun.safety.guard import Guard
+from stressrun.scenario.model import Http
 from stressrun.units import format_duration
+
+BY_DEFAULT = Http()
 
 
 class NoAnswerError(StressrunError):
@@ -19,14 +26,21 @@ class NoAnswerError(StressrunError):
 
 
 async def fetch(
-    method: str, url: str, *, guard: Guard, timeout: float, json: object | None = None
+    method: str,
+    url: str,
+    *,
+    guard: Guard,
+    timeout: float,
+    http: Http = BY_DEFAULT,
+    json: object | None = None,
 ) -> httpx.Response:
     """Send one request to an address that the guard allows; redirects are not followed.
 
-    Raises RefusedError or SetupError from the guard, NoAnswerError when no answer came within
-    `timeout` seconds.
+    Of `http` the TLS settings and the Unix socket apply. Raises RefusedError or SetupError from
+    the guard, SetupError for a TLS file, NoAnswerError when no answer came within `timeout`
+    seconds.
     """
-    transport = _GuardedTransport(guard)
+    transport = _GuardedTransport(guard, http, secure=urlsplit(url).scheme == "https")
     try:
         async with httpx.AsyncClient(
             transport=transport, timeout=timeout, trust_env=False
@@ -42,6 +56,9 @@ def system_reason(error: BaseException) -> str:
     """What the system said at the bottom of an error, such as `connection refused`."""
     below: BaseException | None = error
     while below is not None:
+        if isinstance(below, ssl.SSLError):
+            found = failure(below, HANDSHAKE)
+            return found.kind if str(found) == found.kind else f"{found.kind}: {found}"
         if isinstance(below, OSError) and below.errno:
             return os.strerror(below.errno).lower()
         if isinstance(below, BaseExceptionGroup):  # one of each address that was tried
@@ -52,13 +69,17 @@ def system_reason(error: BaseException) -> str:
 
 
 class _GuardedTransport(httpx.AsyncHTTPTransport):
-    """Connects to the very address that the guard has judged."""
+    """Connects to the very address that the guard has judged, or to a Unix socket."""
 
-    def __init__(self, guard: Guard) -> None:
-        super().__init__(trust_env=False)
-        self._guard = guard
+    def __init__(self, guard: Guard, http: Http, *, secure: bool) -> None:
+        # Without TLS nothing is verified; to load whom to trust would only take its time.
+        tls = client_context(http.tls, alpn=["http/1.1"]) if secure else False
+        super().__init__(verify=tls, uds=http.unix_socket, trust_env=False)
+        self._guard = None if http.unix_socket is not None else guard
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._guard is None:
+            return await super().handle_async_request(request)
         host = request.url.host
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         # The Host header was set from the original URL; TLS must ask for that name, too.

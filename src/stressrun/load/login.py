@@ -49,8 +49,13 @@ class LoginProgram:
         return None
 
     def expire(self, flow: Flow) -> None:
-        """The service refused what the login gave: log in again before the next use."""
-        self._state(flow).until = 0.0
+        """The service refused what the login gave: log in again before the next use.
+
+        What another user has renewed in the meantime is not what was refused.
+        """
+        state = self._state(flow)
+        if state.variables.items() <= flow.variables.items():
+            state.until = 0.0
 
     def _state(self, flow: Flow) -> LoginState:
         return flow.session.login if self._shared is None else self._shared

@@ -28,7 +28,7 @@ from stressrun.scenario.model import (
 
 _MOST_DECODED = 64 * 1024 * 1024
 _UNREAD = object()
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
 
 Variables = dict[str, object]
 Source = FromJson | FromHeader | FromStatus | FromCookie | FromRegex
@@ -72,7 +72,7 @@ class Reading:
     def json(self) -> object:
         if self._json is _UNREAD:
             try:
-                self._json = _decode(self.content().decode())
+                self._json = _parsed(self.content().decode())
             except (ValueError, RecursionError) as error:
                 raise Unreadable("the body is not JSON", str(error)) from error
         return self._json
@@ -87,6 +87,15 @@ class Reading:
             return decode(self.answer.body, encodings, _MOST_DECODED)
         except DecodingFailed as error:
             raise Unreadable("undecodable body", str(error)) from error
+
+
+def _parsed(text: str) -> object:
+    """The value of a JSON text. Raises ValueError."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        return _decoder.decode(text)  # white space before it
+    return value if end == len(text) else _decoder.decode(text)
 
 
 Find = Callable[[Reading], object]
@@ -245,10 +254,9 @@ def _sought(find: Find, reading: Reading) -> tuple[object, str]:
 def _is_sendable(text: str) -> bool:
     """Whether later requests can send it: half of a surrogate pair has no bytes."""
     try:
-        text.encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _status(reading: Reading) -> object:
