@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import trio
 
 Answer = Callable[["Exchange"], Awaitable[bytes | None]]
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 @dataclass
@@ -20,7 +24,7 @@ class Exchange:
     path: str
     headers: dict[str, str]
     body: bytes
-    stream: trio.SocketStream
+    stream: Stream
 
 
 @dataclass
@@ -40,18 +44,39 @@ def response(status: int = 200, body: object = None, headers: str = "") -> bytes
     )
 
 
+def reset(stream: Stream) -> None:
+    """Make the close of a stream a reset of its connection."""
+    plain = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 async def serve(
-    answer: Answer, *, task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED
+    answer: Answer,
+    *,
+    tls: ssl.SSLContext | None = None,
+    listeners: Sequence[trio.SocketListener] = (),
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer each request with the bytes of `answer`; None closes the connection."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    server = Server(listeners[0].socket.getsockname()[1])
+    listeners = listeners or await trio.open_tcp_listeners(0, host="127.0.0.1")
+    address = listeners[0].socket.getsockname()
+    server = Server(0 if isinstance(address, str) else address[1])
     task_status.started(server)
-    await trio.serve_listeners(partial(_converse, server, answer), listeners)
+    await trio.serve_listeners(partial(_accept, server, answer, tls), listeners)
 
 
-async def _converse(server: Server, answer: Answer, stream: trio.SocketStream) -> None:
+async def _accept(
+    server: Server, answer: Answer, tls: ssl.SSLContext | None, plain: trio.SocketStream
+) -> None:
     server.connections += 1
+    if tls is None:
+        await _converse(server, answer, plain)
+    else:
+        stream = trio.SSLStream(plain, tls, server_side=True, https_compatible=True)
+        await _converse(server, answer, stream)
+
+
+async def _converse(server: Server, answer: Answer, stream: Stream) -> None:
     buffer = b""
     try:
         while True:

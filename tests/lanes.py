@@ -85,8 +85,8 @@ async def run_endpoints(
     scenario = http_scenario(base_url, endpoints, http=http or Http(), **others)
     recorder = Recorder()
     runner = EndpointRunner(scenario, Segment(0, 1), recorder, run_id="run-1", rows=rows or {})
-    await runner.prepare(Guard(()))
     try:
+        await runner.prepare(Guard(()))
         for number in range(stages):
             stage = Stage(f"s{number}", duration, False, grace, load, None)
             with trio.move_on_after(duration + grace):

@@ -9,7 +9,7 @@ import trio
 from http_server import Answer, Exchange, Server, response, serve
 from lanes import endpoint, request, run_endpoints
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.model import Arrivals, Endpoint, Expect, Ramp, Think, Users
+from stressrun.scenario.model import Arrivals, Endpoint, Expect, Http, Ramp, Think, Users
 
 
 async def against(answer: Answer, *endpoints: Endpoint, **how: Any) -> tuple[Recorder, Server]:
@@ -297,3 +297,22 @@ async def test_two_endpoints_are_served_by_their_weights() -> None:
     assert min(counts.values()) > 0
     paths = [exchange.path for exchange in server.exchanges]
     assert counts == {"a": paths.count("/a"), "b": paths.count("/b")}
+
+
+async def test_a_user_who_thinks_longer_than_connecting_may_take_is_not_timed_out() -> None:
+    flow = endpoint(request(), Think(0.3, 0.3), request(path="/2"))
+    recorder, _ = await against(
+        ok, flow, load=Users(Ramp(2, 2)), duration=1.0, http=Http(connect_timeout=0.2)
+    )
+    assert recorder.rows["endpoint", "e"].failed == 0
+    assert recorder.rows["endpoint", "e"].succeeded > 2
+
+
+async def test_the_end_of_a_last_think_time_is_no_due_time_of_the_next_iteration() -> None:
+    last_thinks = endpoint(request(), Think(0.001, 0.001))
+    recorder, _ = await against(ok, last_thinks, load=Users(Ramp(3, 1)), stages=2)
+    row = recorder.rows["endpoint", "e"]
+    # What is due when it is sent has no other response time than its service time, but for the
+    # first request of each connection.
+    assert row.response.total - row.service.total < row.service.total
+    assert row.succeeded > 20

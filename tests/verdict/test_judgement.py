@@ -3,6 +3,7 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 import pytest
 
 from stressrun.errors import ExitCode, RefusedError, SetupError, StressrunError
+from stressrun.verdict.generator import OwnFault
 from stressrun.verdict.judgement import judge
 from stressrun.verdict.thresholds import Evaluation
 from verdict_samples import threshold
@@ -47,6 +48,7 @@ def test_of_several_causes_the_gravest_is_told(
         residue=residue,
         signal=signal,
         failure=failure,
+        own_fault=None,
         thresholds=thresholds,
         undelivered=undelivered,
     )
@@ -56,6 +58,29 @@ def test_of_several_causes_the_gravest_is_told(
 
 def test_a_threshold_without_data_says_what_it_needs() -> None:
     judgement = judge(
-        run_id="r1", residue=[], signal=None, failure=None, thresholds=[EMPTY], undelivered=[]
+        run_id="r1",
+        residue=[],
+        signal=None,
+        failure=None,
+        own_fault=None,
+        thresholds=[EMPTY],
+        undelivered=[],
     )
     assert "a p99 needs 100 values" in judgement.remedy
+
+
+def test_a_fault_of_the_generator_s_own_makes_the_figures_invalid() -> None:
+    judgement = judge(
+        run_id="r1",
+        residue=[],
+        signal=None,
+        failure=None,
+        own_fault=OwnFault("the generator was out of local ports", "keep connections"),
+        thresholds=[SLOW],
+        undelivered=["x"],
+    )
+    assert (judgement.verdict, judgement.exit_code) == ("invalid", ExitCode.INVALID)
+    assert (judgement.cause, judgement.remedy) == (
+        "the generator was out of local ports",
+        "keep connections",
+    )

@@ -12,9 +12,10 @@ from stressrun.errors import SetupError
 from stressrun.http.origin import origin_of
 from stressrun.http.resolver import Resolver
 from stressrun.http.tls import client_context
+from stressrun.load.assignment import Assignment
 from stressrun.load.compilation import Compiler
 from stressrun.load.executors import Executor, executor, most_users
-from stressrun.load.lane import Assignment, Lane
+from stressrun.load.lane import Lane
 from stressrun.load.login import LoginProgram
 from stressrun.load.pacing import Segment
 from stressrun.load.virtual_user import EndpointProgram

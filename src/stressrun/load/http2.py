@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import AF_UNIX
@@ -20,7 +20,7 @@ from stressrun.http.failure import ConnectionFailed
 from stressrun.http.http2 import Http2Connection, connect, secure
 from stressrun.http.origin import Origin
 from stressrun.http.resolver import Resolver
-from stressrun.load.lane import Assignment
+from stressrun.load.assignment import Assignment
 from stressrun.load.poller import Timer
 from stressrun.load.program import Program
 from stressrun.load.session import Session
@@ -106,7 +106,7 @@ class Http2Lane:
         finally:
             self._idle += self._retired
             self._retired.clear()
-            _drop(work, work.executor.drop(min(self._clock(), work.executor.end)))
+            work.drop(work.executor.drop(min(self._clock(), work.executor.end)))
 
     def wake(self) -> None:
         """Look at once at an executor whose end was moved."""
@@ -124,7 +124,7 @@ class Http2Lane:
         executor = work.executor
         while True:
             now = self._clock()
-            _drop(work, executor.overdue(now))
+            work.drop(executor.overdue(now))
             while self._running < work.max_vus:
                 taken = self._take(work, self._running)
                 if taken is None:
@@ -295,13 +295,6 @@ def _tell(session: Session, attempt: _Attempt, due: int) -> None:
             answer.first_byte = attempt.first_byte_at - sent_at
     if failed is not None:
         answer.failure, answer.detail = failed.kind, str(failed)
-
-
-def _drop(work: Assignment, numbers: Iterable[int]) -> None:
-    for number in numbers:
-        row = work.endpoint(number).row
-        row.planned += 1
-        row.dropped += 1
 
 
 def _disconnect(user: _User) -> None:

@@ -16,6 +16,7 @@ from stressrun.data.render import as_json
 from stressrun.http.decoding import DecodingFailed, decode
 from stressrun.http.message import Head, may_have_header, parse_head
 from stressrun.load.session import Session
+from stressrun.metrics.excerpt import MOST_OF_DETAIL, excerpt
 from stressrun.scenario.model import (
     Capture,
     Expect,
@@ -181,7 +182,7 @@ class ExpectationLook:
         except KeyError as missing:
             raise Unreadable(f"expect: no value for {missing.args[0]}") from None
         if not holds:
-            shown = "missing" if found is MISSING else f"{found!r:.200}"
+            shown = "missing" if found is MISSING else "".join(excerpt(repr(found), MOST_OF_DETAIL))
             raise Unreadable(f"expect: {self._subject}", f"it is {shown}")
 
     def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:

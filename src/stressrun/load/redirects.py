@@ -46,7 +46,7 @@ def next_hop(before: Program, content: bytes, answer: Answer) -> tuple[Hop, byte
             origin = before.origin  # the same object: its connection is kept
     except ValueError:
         return None
-    if answer.status == 303 and method != "HEAD" or answer.status < 303 and method == "POST":
+    if (answer.status == 303 and method != "HEAD") or (answer.status < 303 and method == "POST"):
         method, body = "GET", b""
         headers = [(name, value) for name, value in headers if name.lower() not in _OF_THE_BODY]
     if origin != before.origin:

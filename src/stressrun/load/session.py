@@ -10,7 +10,6 @@ from stressrun.http.message import may_have_header, parse_head
 from stressrun.http.origin import Origin
 from stressrun.http.request import add_header, target_of
 
-
 _EQUALS = ord("=")
 
 

@@ -96,7 +96,6 @@ class RequestStep:
 
 def _send(program: Program, content: bytes, session: Session) -> Generator[Wish, None, None]:
     yield program, session.with_cookies(content, program.origin)
-    answer = session.answer
     if session.keeps_cookies:
         session.store_cookies(content, program.origin)
 

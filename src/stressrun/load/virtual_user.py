@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from stressrun.data.feeders import Exhausted
+from stressrun.data.feeders import Exhausted, RowSource
 from stressrun.load.login import LoginProgram
 from stressrun.load.program import RequestProgram
-from stressrun.data.feeders import RowSource
 from stressrun.load.session import Session
 from stressrun.load.steps import Doing, Flow, Step, Wish
 from stressrun.metrics.recorder import Row

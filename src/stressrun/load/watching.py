@@ -11,6 +11,7 @@ from stressrun.load.program import Program, RequestProgram
 from stressrun.load.reading import CaptureLook, Finding, Reading, Variables
 from stressrun.load.session import Answer, Session
 from stressrun.load.steps import Doing, Flow, RequestStep
+from stressrun.metrics.excerpt import shortened
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Expect, Request
@@ -99,16 +100,15 @@ class WatchedStep:
 
     def _exchange(self, program: Program, content: bytes, answer: Answer | None) -> Exchange:
         """What was sent, and the answer to it; None when it was interrupted."""
-        request = request_text(content, _MOST_CHARACTERS)
+        request = shortened(request_text(content, _MOST_CHARACTERS), _MOST_CHARACTERS)
         connect, tls = _taken(self._recorder.connect), _taken(self._recorder.tls)
         if answer is None:
             return Exchange(request, "", "interrupted", connect, tls, None, None)
         total = (answer.late + answer.service) / 1e9
         if answer.failure is not None:
-            received = answer_text(answer.start, None, _MOST_CHARACTERS) if answer.start else ""
+            received = _received(answer, None) if answer.start else ""
             return Exchange(request, received, _failure(answer), connect, tls, None, total)
-        body = answer.body if program.expects_body else b""
-        received = answer_text(answer.start, body, _MOST_CHARACTERS)
+        received = _received(answer, answer.body if program.expects_body else b"")
         return Exchange(request, received, "", connect, tls, answer.first_byte / 1e9, total)
 
     def _findings(
@@ -146,6 +146,10 @@ def _of_the_answer(expect: Expect, answer: Answer) -> list[Finding]:
         wanted = f"within {format_duration(within)}"
         findings.append(Finding("time", wanted, format_duration(took), took <= within))
     return findings
+
+
+def _received(answer: Answer, body: bytes | None) -> str:
+    return shortened(answer_text(answer.start, body, _MOST_CHARACTERS), _MOST_CHARACTERS)
 
 
 def _failure(answer: Answer) -> str:

@@ -64,9 +64,7 @@ class MixRunner:
         if self._program.reserves_keys:
             self._for_keys = await self._reconnect()
 
-    async def run(
-        self, load: Load, duration: float, start: int, *, seed: int, site: str
-    ) -> None:
+    async def run(self, load: Load, duration: float, start: int, *, seed: int, site: str) -> None:
         """Run a stage that begins at an instant in nanoseconds until its operations have ended."""
         if self._stopped:
             return

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.verdict.generator import OwnFault
 from stressrun.verdict.thresholds import Evaluation
 
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
@@ -28,10 +29,14 @@ def judge(
     residue: Sequence[str],
     signal: Signals | None,
     failure: StressrunError | None,
+    own_fault: OwnFault | None,
     thresholds: Sequence[Evaluation],
     undelivered: Sequence[str],
 ) -> Judgement:
-    """What is left behind comes first, then a signal, a failure, and only then the figures."""
+    """What is left behind comes first, then a signal, a failure, and only then the figures.
+
+    Where the generator failed at its own work, the figures are not the target's.
+    """
     if residue:
         return Judgement(
             "error",
@@ -45,6 +50,8 @@ def judge(
     if failure is not None:
         verdict = _VERDICTS.get(failure.exit_code, "error")
         return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
+    if own_fault is not None:
+        return Judgement("invalid", ExitCode.INVALID, own_fault.cause, own_fault.remedy)
     failed = [evaluation for evaluation in thresholds if not evaluation.passed]
     if failed:
         return _failed(failed)
@@ -53,7 +60,7 @@ def judge(
             "failed",
             ExitCode.FAILED,
             undelivered[0],
-            "the times of what was answered say nothing of the rest: find out what hangs",
+            "the failures and drops in the stage's lines say what to look into",
         )
     return Judgement("passed", ExitCode.PASSED)
 
