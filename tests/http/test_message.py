@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.http.message import Head, parse_head
+from stressrun.http.message import Head, body_of, parse_head
 
 ANSWER = (
     b"HTTP/1.1 201 Created at last\r\n"
@@ -102,3 +102,28 @@ def test_what_has_no_whole_head_is_an_error(raw: bytes) -> None:
 def test_no_bytes_raise_anything_else(noise: bytes, at: int) -> None:
     with suppress(ValueError):
         parse_head(ANSWER[:at] + noise + ANSWER[at:])
+
+
+LENGTH = b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (LENGTH % 0, b""),
+        (LENGTH % 9 + b"a\r\n\r\nb\r\nc", b"a\r\n\r\nb\r\nc"),
+        (LENGTH % 900 + b"a\r\n\r\nb", b"a\r\n\r\nb"),
+        (INTERIM + LENGTH % 3 + b"abc", b"abc"),
+        (INTERIM + b"HTTP/1.1 200 OK\r\n\r\na\r\n\r\nb", b"a\r\n\r\nb"),
+        (CHUNKED + b"3\r\nabc\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n", b"abc\r\n\r\n"),
+        (CHUNKED + b"3\r\nab", b"ab"),
+        (INTERIM + CHUNKED + b"3\r\nabc\r\nzz\r\n\r\n", b"3\r\nabc\r\nzz\r\n\r\n"),
+        (LENGTH % 1 + b"HTTP/1.1 100 Continue", b"HTTP/1.1 100 Continue"),
+        (b"\r\n" + LENGTH % 2 + b"{}", b"{}"),
+        (b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\0", b""),
+    ],
+)
+def test_a_body_is_what_follows_the_head_that_counts(raw: bytes, body: bytes) -> None:
+    assert body_of(raw) == body

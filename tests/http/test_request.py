@@ -374,6 +374,41 @@ def test_a_boundary_is_in_none_of_the_contents() -> None:
     assert boundary(b"x").encode() not in b"x"
 
 
+JSON_TYPES = [
+    ("application/json", None),
+    ("application/problem+json; charset=utf-8", None),
+    (None, "Application/JSON"),
+    ("text/plain", "application/vnd.api+json"),
+]
+
+
+@given(st.text(), st.sampled_from(JSON_TYPES))
+def test_a_text_of_json_stays_json_whatever_is_put_into_it(
+    value: str, types: tuple[str | None, str | None]
+) -> None:
+    of_body, of_header = types
+    source = '{"n": ${n}, "q\\"": "say \\"${v}\\\\${v}", "t": ${v}, "l": [${l}], "${v}": "${l}"}'
+    headers = [] if of_header is None else [("content-type", of_header)]
+    one = request("POST", headers=headers, body=RawBody(parse(source), of_body))
+    _, _, _, content = sent(one, {"n": 1.5, "v": value, "l": {"a": [value]}})
+    found = json.loads(content)
+    listed = json.dumps({"a": [value]}, ensure_ascii=False, separators=(",", ":"))
+    texts = {'q"': f'say "{value}\\{value}', "t": value}
+    assert found == {"n": 1.5, **texts, "l": [{"a": [value]}], value: listed}
+
+
+@pytest.mark.parametrize(
+    ("of_body", "of_header"),
+    [(None, None), ("text/plain", None), ("application/json", "text/plain"), (None, "${v}")],
+)
+def test_a_text_of_another_type_is_sent_as_it_is(
+    of_body: str | None, of_header: str | None
+) -> None:
+    headers = [] if of_header is None else [("Content-Type", of_header)]
+    one = request("POST", headers=headers, body=RawBody(parse('"${v}" ${v}'), of_body))
+    assert sent(one, {"v": 'a"b'})[3] == b'"a"b" a"b'
+
+
 # Traces.
 
 

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stressrun.metrics.excerpt import MOST, MOST_OF_DETAIL, excerpt
 from stressrun.metrics.recorder import Recorder, Row, Sample
 
 actions = st.lists(
@@ -90,6 +91,22 @@ def test_secrets_are_taken_out_of_samples_but_not_out_of_their_kinds() -> None:
     row.keep(Sample("no abc", "it is abc", "GET /?abc", "200 abc"))
     recorder.mask(lambda text: text.replace("abc", "***"))
     assert row.samples == {"no abc": [Sample("no abc", "it is ***", "GET /?***", "200 ***")]}
+
+
+def test_a_secret_that_a_cut_went_through_shows_no_part_of_itself() -> None:
+    secret = "hunter2" * 100
+    text = "".join(excerpt("." * 1_000 + secret + "." * 2_200 + secret + "." * 9_000, MOST))
+    row = Row()
+    recorder = Recorder()
+    recorder.rows["endpoint", "a"] = row
+    row.keep(Sample("slow", "".join(excerpt("." * 299 + secret, MOST_OF_DETAIL)), text, text))
+    recorder.mask(lambda text: text.replace(secret, "***"))
+    (sample,) = row.samples["slow"]
+    assert sample.detail == "." * 299 + "*… (2 more characters)"
+    assert sample.request == sample.answer
+    assert sample.request.startswith("." * 1_000 + "***...")
+    assert "h" not in sample.request.partition("…")[0]
+    assert len(sample.request.partition("…")[0]) <= MOST
 
 
 def test_how_connections_were_opened_is_sent_with_the_books() -> None:

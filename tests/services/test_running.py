@@ -3,23 +3,29 @@ from __future__ import annotations
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 import trio
+import trustme
 from surroundings import Run, eventually
 
+from http_server import Exchange, response, serve
 from stressrun.errors import ExitCode, SetupError
 from stressrun.scenario.model import (
     CommandService,
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
+    Http,
     Readiness,
     Service,
+    Tls,
 )
 from stressrun.services.ports import PortTakenError, free_ports, is_free
 from stressrun.services.running import Services, reserve, undo
@@ -291,6 +297,35 @@ async def test_what_is_there_already_is_checked_and_left_alone(run: Run, postgre
         await services.stop()
         assert run.ledger.outstanding() == []
         await services.start(there, reserve(there))
+
+
+async def test_only_the_service_at_the_base_url_is_asked_as_requests_are(
+    run: Run, nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    async def ok(exchange: Exchange) -> bytes:
+        return response(200)
+
+    server = await nursery.start(partial(serve, ok, tls=context))
+    url = f"https://127.0.0.1:{server.port}"
+    api: list[Service] = [ExistingService("api", url, Readiness("/up", 20.0))]
+    http = Http(tls=Tls(ca=str(tmp_path / "ca.pem")))
+    await run.services().start(api, reserve(api), base_url=f"{url}/v1", http=http)
+    assert [exchange.path for exchange in server.exchanges] == ["/up"]
+
+    other: list[Service] = [ExistingService("other", url, Readiness("/up", 0.5))]
+    with pytest.raises(SetupError, match="last seen: tls: certificate"):
+        await run.services().start(other, reserve(other), base_url="https://[::1]", http=http)
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
+def test_the_port_of_a_url_that_names_none_is_its_scheme_s(scheme: str, port: str) -> None:
+    values = reserve([ExistingService("api", f"{scheme}://api.test/v1", READY)])
+    assert values["services.api.port"] == port
 
 
 async def test_a_database_that_refuses_is_told_without_its_password(

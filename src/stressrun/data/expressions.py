@@ -7,6 +7,7 @@ serialises only the values: everything around them was put together when it was 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ __all__ = [
     "Template",
     "Variables",
     "compile_json",
+    "compile_json_text",
     "compile_text",
     "compile_value",
     "parse",
@@ -34,6 +36,8 @@ __all__ = [
 Variables = Mapping[str, object]
 Read = Callable[[int, Variables], str]
 T = TypeVar("T")
+
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,25 @@ def compile_text(
                 part if isinstance(part, str) else _piece(part, seed, f"{site}.{number}", render)
                 for number, part in enumerate(parts)
             )
+
+
+def compile_json_text(template: Template, seed: int, site: str) -> Read:
+    """A function of (index, variables) that gives a text of JSON, and JSON whatever the values are.
+
+    Between the quotes of the text around it a value is part of a string; elsewhere it stands as
+    the JSON that it is: a number, an object, a string with quotes of its own.
+    """
+    pieces: list[str | Read | Drawn] = []
+    quoted = False
+    for number, part in enumerate(template.parts):
+        if isinstance(part, str):
+            pieces.append(part)
+            if _ESCAPED.sub("", part).count('"') % 2:
+                quoted = not quoted
+        else:
+            render = _within_quotes if quoted else as_json
+            pieces.append(_piece(part, seed, f"{site}.{number}", render))
+    return _join(pieces)
 
 
 def compile_json(json: Json, seed: int, site: str) -> Callable[[int, Variables], bytes]:

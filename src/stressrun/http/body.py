@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
 
-from stressrun.data.expressions import Json, Template, compile_json, compile_text
+from stressrun.data.expressions import (
+    Json,
+    Template,
+    compile_json,
+    compile_json_text,
+    compile_text,
+)
 from stressrun.http.pieces import (
     BEYOND_UTF8,
     Piece,
@@ -25,6 +31,8 @@ from stressrun.scenario.model import (
     RawBody,
 )
 
+_JSON = re.compile(r"\s*[^/;\s]+/(?:[^/;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -34,8 +42,11 @@ class Content:
     data: bytes | Render
 
 
-def compile_body(body: Body, seed: int, site: str) -> Content:
-    """A body with the generated values of (seed, site, index)."""
+def compile_body(body: Body, seed: int, site: str, named: str | None = None) -> Content:
+    """A body with the generated values of (seed, site, index).
+
+    `named` is the Content-Type that the request's own headers give it, if they do.
+    """
     match body:
         case JsonBody(json):
             return Content("application/json", _json(json, seed, f"{site}.json"))
@@ -51,20 +62,14 @@ def compile_body(body: Body, seed: int, site: str) -> Content:
                 f"multipart/form-data; boundary={boundary}", _multipart(parts, contents, boundary)
             )
         case RawBody(content, media_type):
-            return Content(media_type, _text(content, seed, f"{site}.body"))
+            return Content(
+                media_type, _text(content, seed, f"{site}.body", named or media_type or "")
+            )
 
 
 def _json(json: Json, seed: int, site: str) -> bytes | Render:
     render = compile_json(json, seed, site)
-    return render(0, {}) if _is_constant(json.value) else render
-
-
-def _is_constant(value: object) -> bool:
-    if isinstance(value, Template):
-        return value.constant
-    if isinstance(value, Mapping):
-        return all(_is_constant(item) for item in value.values())
-    return not isinstance(value, tuple) or all(_is_constant(item) for item in value)
+    return render(0, {}) if json.constant else render
 
 
 def _form(fields: tuple[tuple[str, Template], ...], seed: int, site: str) -> bytes | Render:
@@ -75,10 +80,11 @@ def _form(fields: tuple[tuple[str, Template], ...], seed: int, site: str) -> byt
     return encode(pieces)
 
 
-def _text(content: Template | bytes, seed: int, site: str) -> bytes | Render:
+def _text(content: Template | bytes, seed: int, site: str, media_type: str = "") -> bytes | Render:
     if isinstance(content, bytes):
         return content
-    text = compile_text(content, seed, site)
+    compiled = compile_json_text if _JSON.fullmatch(media_type) else compile_text
+    text = compiled(content, seed, site)
     if content.constant:
         return text(0, {}).encode("utf-8", BEYOND_UTF8)
     return lambda index, variables: text(index, variables).encode("utf-8", BEYOND_UTF8)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import httptools
+
+_INTERIM = re.compile(rb"HTTP/[0-9.]+ 1(?!01)")
 
 # As long as this, looking through all is quicker than finding the head's end.
 _SHORT = 1024
@@ -45,6 +48,28 @@ def parse_head(raw: bytes) -> Head:
     return reader.head
 
 
+def body_of(raw: bytes) -> bytes:
+    """What of its body is in the bytes that begin an answer, the framing taken off.
+
+    Where the framing is broken, all that follows the head is given as it came.
+    """
+    reader = _BodyReader()
+    try:
+        reader.parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        return b""
+    except httptools.HttpParserError:
+        return _after_head(raw)
+    return b"".join(reader.body)
+
+
+def _after_head(raw: bytes) -> bytes:
+    head, _, rest = raw.lstrip(b"\r\n").partition(b"\r\n\r\n")
+    while _INTERIM.match(head):
+        head, _, rest = rest.partition(b"\r\n\r\n")
+    return rest
+
+
 def may_have_header(raw: bytes, name: bytes) -> bool:
     """Whether what begins an answer may have a header (in small letters, with its colon).
 
@@ -80,6 +105,15 @@ class _Reader:
         # A change of protocol is of the 1xx, too, but nothing comes after it.
         if self.head is None and (status >= 200 or status == 101):
             self.head = Head(status, _text(self._reason), tuple(self._headers))
+
+
+class _BodyReader(_Reader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body: list[bytes] = []
+
+    def on_body(self, data: bytes) -> None:
+        self.body.append(data)
 
 
 def _text(raw: bytes) -> str:

@@ -36,7 +36,9 @@ def compile_request(
     values are those of (seed, site, index). The function raises KeyError with the name of a
     variable that has no value.
     """
-    content = None if request.body is None else compile_body(request.body, seed, site)
+    content = None
+    if request.body is not None:
+        content = compile_body(request.body, seed, site, _named_type(request))
     pieces = [
         f"{request.method} {base_path}",
         *_target(request, seed, site),
@@ -87,6 +89,14 @@ def add_header(content: bytes, name: str, value: str) -> bytes:
         as_header(value).encode(),
         content[end:],
     )
+
+
+def _named_type(request: Request) -> str | None:
+    """The Content-Type that a request's own headers give, where that is always the same."""
+    for name, value in request.headers:
+        if name.lower() == "content-type" and value.constant:
+            return value.source
+    return None
 
 
 def _target(request: Request, seed: int, site: str) -> Iterator[Piece]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stressrun.metrics.excerpt import MOST, MOST_OF_DETAIL, shortened
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.times import Times, merged
 
@@ -33,7 +34,7 @@ _SAMPLED_KINDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A failure as it happened: what was sent, what came back, cut to a readable size."""
+    """A failure as it happened: what was sent and what came back, as excerpts."""
 
     error: str
     detail: str
@@ -41,8 +42,16 @@ class Sample:
     answer: str
 
     def masked(self, mask: Callable[[str], str]) -> Sample:
-        """The sample with its texts as `mask` leaves them; the kind is stressrun's own word."""
-        return Sample(self.error, mask(self.detail), mask(self.request), mask(self.answer))
+        """The sample with its texts as `mask` leaves them, then cut to a readable size.
+
+        The kind is stressrun's own word.
+        """
+        return Sample(
+            self.error,
+            shortened(mask(self.detail), MOST_OF_DETAIL),
+            shortened(mask(self.request), MOST),
+            shortened(mask(self.answer), MOST),
+        )
 
 
 class Row:

@@ -46,6 +46,7 @@ from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
 from stressrun.verdict.delivery import undelivered
+from stressrun.verdict.generator import own_fault
 from stressrun.verdict.judgement import interruption, judge
 from stressrun.verdict.thresholds import evaluate
 
@@ -313,6 +314,7 @@ class Controller:
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
+            own_fault=own_fault(self._results),
             thresholds=thresholds,
             undelivered=undelivered(self._results),
         )

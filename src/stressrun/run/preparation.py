@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stressrun.errors import RefusedError
+from stressrun.http.origin import origin_of
 from stressrun.load.rows import columns_used, needs_keys, seeds_of
 from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.feeding import query_rows, seeded_keys
@@ -29,12 +30,24 @@ async def check_targets(scenario: Scenario, guard: Guard) -> None:
             "the guard refused the scenario: its environment is production",
             hint="stressrun is for development, test and staging, never for production",
         )
-    urls = {s.url for s in scenario.services if isinstance(s, ExistingPostgres | ExistingService)}
-    urls |= {url for url in (scenario.base_url, scenario.database_url) if url is not None}
-    for url in sorted(urls):
+    for url in sorted(_targets(scenario)):
         host = urlsplit(url).hostname
         if host:
             await guard.resolve(host, 0)
+
+
+def _targets(scenario: Scenario) -> set[str]:
+    """The URLs of all servers whose hosts are connected to."""
+    databases = {s.url for s in scenario.services if isinstance(s, ExistingPostgres)}
+    databases |= {url for url in (scenario.database_url,) if url is not None}
+    services = {s.url for s in scenario.services if isinstance(s, ExistingService)}
+    base_url = scenario.base_url
+    if base_url is not None and scenario.http.unix_socket is None:
+        services.add(base_url)
+    elif base_url is not None:
+        # What a Unix socket leads to has a name for the Host header, and no host.
+        services = {url for url in services if origin_of(url) != origin_of(base_url)}
+    return databases | services
 
 
 async def prepare_database(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,9 +26,11 @@ from stressrun.scenario.model import (
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
+    Http,
     RequestTeardown,
     Scenario,
     SqlTeardown,
+    Tls,
 )
 from stressrun.services import running
 
@@ -68,6 +71,8 @@ def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id
                     method=step.method,
                     url=f"{base_url}{step.path}",
                     service=service,
+                    tls=asdict(scenario.http.tls),
+                    unix_socket=scenario.http.unix_socket,
                 )
 
 
@@ -117,7 +122,8 @@ async def _undone(entry: Entry, guard: Guard, run_id: str, living: Collection[st
                 if (service := entry.detail["service"]) and service not in living:
                     # Whoever listens on its port now is somebody else.
                     return f"not sent, as the service {service} has ended"
-                answer = await fetch(method, url, guard=guard, timeout=_STEP_TIMEOUT)
+                http = _http_of(entry)
+                answer = await fetch(method, url, guard=guard, timeout=_STEP_TIMEOUT, http=http)
                 if answer.status_code >= 400:
                     return f"answered with status {answer.status_code}"
             case _:
@@ -129,6 +135,12 @@ async def _undone(entry: Entry, guard: Guard, run_id: str, living: Collection[st
     except psycopg.Error as error:
         return str(error).strip() or type(error).__name__
     return ""
+
+
+def _http_of(entry: Entry) -> Http:
+    """How a request is sent, as `record` noted it; of an older version there is nothing."""
+    detail = entry.detail
+    return Http(tls=Tls(**detail.get("tls", {})), unix_socket=detail.get("unix_socket"))
 
 
 async def _execute(url: str, sql: str, guard: Guard, run_id: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
 _PASSWORD = re.compile(
-    r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s]+(?=@)|(?<=password=)[^\s&]+"
+    r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s\"]+(?=@)|(?<=password=)[^\s&]+"
 )
 # Shorter values would blot out all text and hide nothing.
 _SHORTEST = 3
@@ -19,9 +20,9 @@ class Mask:
     """Replaces known secrets, and the passwords of URLs, by `***`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
+        kept = [secret for secret in secrets if len(secret) >= _SHORTEST]
         # The longest first: one secret may hold another.
-        known = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        known = sorted({form for secret in kept for form in _forms(secret)}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def text(self, text: str) -> str:
@@ -29,3 +30,14 @@ class Mask:
         if self._known is not None:
             text = self._known.sub(MASK, text)
         return _PASSWORD.sub(lambda match: f"{match['before'] or ''}{MASK}", text)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it is, in a URL, in a form, and within the quotes of JSON."""
+    return (
+        secret,
+        quote(secret, safe="", errors="backslashreplace"),
+        quote_plus(secret, errors="backslashreplace"),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    )

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import trio
 
 from stressrun.errors import SetupError, StressrunError
-from stressrun.http.client import NoAnswerError, fetch, system_reason
+from stressrun.http.client import BY_DEFAULT, NoAnswerError, fetch, system_reason
+from stressrun.http.origin import origin_of
 from stressrun.safety.guard import Guard
-from stressrun.scenario.model import Readiness
+from stressrun.scenario.model import Http, Readiness
 from stressrun.services.process import ServiceProcess, describe_status
 from stressrun.units import format_duration
 
@@ -20,20 +21,25 @@ _MOST_PER_TRY = 5.0
 
 
 async def until_ready(
-    name: str, url: str, ready: Readiness, guard: Guard, process: ServiceProcess | None = None
+    name: str,
+    url: str,
+    ready: Readiness,
+    guard: Guard,
+    process: ServiceProcess | None = None,
+    http: Http = BY_DEFAULT,
 ) -> None:
-    """Return when the service at `url` is ready.
+    """Return when the service at `url`, asked as `http` says, is ready.
 
     Raises SetupError when it is not in time, or at once when its process ends before; with the
     last lines of its log. Raises what the guard raises.
     """
     if ready.get is None:
-        awaited = f"a connection to {urlsplit(url).netloc}"
-        probe = _Probe(partial(_try_tcp, url, guard), process)
+        awaited = f"a connection to {http.unix_socket or urlsplit(url).netloc}"
+        probe = _Probe(partial(_try_connection, url, guard, http.unix_socket), process)
     else:
         page = url.rstrip("/") + "/" + ready.get.lstrip("/")
         awaited = f"GET {page} to answer 200"
-        probe = _Probe(partial(_try_http, page, guard), process)
+        probe = _Probe(partial(_try_http, page, guard, http), process)
 
     with trio.move_on_after(ready.within) as scope:
         await probe.run()
@@ -86,23 +92,27 @@ class _Probe:
         scope.cancel()
 
 
-async def _try_http(url: str, guard: Guard) -> str:
+async def _try_http(url: str, guard: Guard, http: Http) -> str:
     """Empty when the page answers 200, else what was seen."""
     try:
-        response = await fetch("GET", url, guard=guard, timeout=_MOST_PER_TRY)
+        response = await fetch("GET", url, guard=guard, timeout=_MOST_PER_TRY, http=http)
     except NoAnswerError as error:
         return error.message
     return "" if response.status_code == 200 else f"status {response.status_code}"
 
 
-async def _try_tcp(url: str, guard: Guard) -> str:
-    """Empty when the port accepts a connection, else what was seen."""
-    parts = urlsplit(url)
-    port = parts.port or 80
-    address = (await guard.resolve(parts.hostname or "", port))[0]
+async def _try_connection(url: str, guard: Guard, unix_socket: str | None) -> str:
+    """Empty when the port or the socket accepts a connection, else what was seen."""
+    connect: Callable[[], Awaitable[trio.SocketStream]]
+    if unix_socket is not None:
+        connect = partial(trio.open_unix_socket, unix_socket)
+    else:
+        origin = origin_of(url)
+        address = (await guard.resolve(origin.host, origin.port))[0]
+        connect = partial(trio.open_tcp_stream, address, origin.port)
     with trio.move_on_after(_MOST_PER_TRY):
         try:
-            stream = await trio.open_tcp_stream(address, port)
+            stream = await connect()
         except OSError as error:
             return system_reason(error)
         await stream.aclose()

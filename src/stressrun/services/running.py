@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg
 import trio
@@ -20,6 +20,8 @@ from psycopg import sql
 
 from stressrun.data.references import substitute
 from stressrun.errors import ResidueError, SetupError
+from stressrun.http.client import BY_DEFAULT
+from stressrun.http.origin import origin_of
 from stressrun.postgres.connection import connect
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.safety.guard import Guard
@@ -29,6 +31,7 @@ from stressrun.scenario.model import (
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
+    Http,
     Service,
 )
 from stressrun.services import embedded
@@ -99,8 +102,8 @@ def _of_existing(text: str) -> dict[str, str]:
 
 def _of_http(url: str) -> dict[str, str]:
     try:
-        parts = urlsplit(url)
-        return {"url": url, "host": parts.hostname or "", "port": str(parts.port or 80)}
+        origin = origin_of(url)
+        return {"url": url, "host": origin.host, "port": str(origin.port)}
     except ValueError as error:
         raise SetupError(
             f"a service's url cannot be read: {url}: {error}", hint="such as http://127.0.0.1:8000"
@@ -155,15 +158,26 @@ class Services:
         self._guard = guard
         self._keep = keep
         self._told = told
+        self._base_url: str | None = None
+        self._http = BY_DEFAULT
         self._started: list[_Started] = []
         self._released: list[_Started] = []
 
-    async def start(self, services: Sequence[Service], values: Mapping[str, str]) -> None:
+    async def start(
+        self,
+        services: Sequence[Service],
+        values: Mapping[str, str],
+        *,
+        base_url: str | None = None,
+        http: Http = BY_DEFAULT,
+    ) -> None:
         """Start one after the other, each when the one before is ready.
 
-        `services` have their references resolved with the `values` that `reserve` gave. Raises
-        SetupError, and RefusedError of the guard. Call it on the main thread.
+        `services` have their references resolved with the `values` that `reserve` gave; the one
+        at `base_url` is asked as `http` says. Raises SetupError, and RefusedError of the guard.
+        Call it on the main thread.
         """
+        self._base_url, self._http = base_url, http
         for service in services:
             begin = time.monotonic()
             match service:
@@ -174,7 +188,7 @@ class Services:
                 case ExistingPostgres():
                     await self._check_database(service.url)
                 case ExistingService():
-                    await until_ready(service.name, service.url, service.ready, self._guard)
+                    await self._until_ready(service, service.url)
             host, port = (values[f"services.{service.name}.{key}"] for key in ("host", "port"))
             took = format_duration(time.monotonic() - begin)
             self._told(f"service {service.name} is ready at {host}:{port} ({took})")
@@ -232,7 +246,18 @@ class Services:
         started = self._note(service.name, _STOP_SIGNALS)
         process = self._launch(started, [program, *arguments], cwd=service.cwd, env=environment)
         url = values[f"services.{service.name}.url"]
-        await until_ready(service.name, url, service.ready, self._guard, process)
+        await self._until_ready(service, url, process)
+
+    async def _until_ready(
+        self,
+        service: CommandService | ExistingService,
+        url: str,
+        process: ServiceProcess | None = None,
+    ) -> None:
+        base_url = self._base_url
+        is_base = base_url is not None and origin_of(url) == origin_of(base_url)
+        http = self._http if is_base else BY_DEFAULT
+        await until_ready(service.name, url, service.ready, self._guard, process, http)
 
     async def _check_database(self, url: str) -> None:
         connection = await connect(url, guard=self._guard, run_id=self._run_id)
