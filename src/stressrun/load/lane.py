@@ -24,6 +24,8 @@ from stressrun.scenario.model import Http
 # Trio gets a turn this often at least: enough for news and orders, and each one costs.
 _TURN = 5_000_000
 _TURN_SECONDS = _TURN / 1e9
+# Of starting what is due without reading an answer in between.
+_MOST_STARTING = 1_000_000
 _FINEST_CHECK, _COARSEST_CHECK = 1_000_000, 50_000_000
 
 
@@ -89,12 +91,8 @@ class Lane:
         self._poller.close()
 
     async def _drive(self, work: Assignment) -> None:
-        executor, poller, transfers, clock = (
-            work.executor,
-            self._poller,
-            self._transfers,
-            self._clock,
-        )
+        executor, clock = work.executor, self._clock
+        poller, transfers = self._poller, self._transfers
         last_turn = clock()
         next_check = last_turn + self._check_interval
         quiet = False
@@ -114,28 +112,30 @@ class Lane:
                     self._renew(user, work, now)
             # After what may have freed a virtual user: nothing else would wake for the next start.
             work.drop(executor.overdue(now))
-            more = self._start_due(work, now + _TURN)
+            more = self._start_due(work, now + _MOST_STARTING)
             transfers.flush()
             if now >= executor.end and not more:
                 executor.close()
             if executor.closed and not self._busy:
                 return
+            if now - last_turn > _TURN:
+                # Here, when what is due has been started, it keeps the least waiting.
+                await trio.lowlevel.checkpoint()
+                last_turn = clock()
             # Where events come in crowds, there is no wait to prepare for.
             more = more or bool(transfers.ended)
             events = poller.poll(0) if more or len(events) > 1 else []
             if not events and not more:
                 poller.arm(self._next_instant(now, work, next_check))
-                if quiet or now - last_turn >= _TURN:
+                if quiet:
                     await poller.wait()
                     last_turn, quiet = clock(), False
-                    continue
-                # Cheaper than a turn of trio's for each event, as long as events keep coming.
-                events = poller.poll(_TURN_SECONDS)
-                quiet = not events
+                    events = poller.poll(0)
+                else:
+                    # Cheaper than a turn of trio's for each event, as long as events keep coming.
+                    events = poller.poll(_TURN_SECONDS)
+                    quiet = not events
             transfers.ready(events)
-            if now - last_turn > _TURN:
-                last_turn = now
-                await trio.lowlevel.checkpoint()
 
     def _start_due(self, work: Assignment, until: int) -> bool:
         """Start what is due; True when `until` has come with more of it."""

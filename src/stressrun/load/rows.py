@@ -19,10 +19,9 @@ from stressrun.data.feeders import (
     csv_rows,
     json_lines_rows,
 )
-from stressrun.data.kinds import Now
-from stressrun.errors import SetupError
 from stressrun.load.pacing import Segment
 from stressrun.scenario.model import CsvFile, Feeder, JsonLinesFile, Query, Scenario, Seed
+from stressrun.scenario.scope import is_reserved
 
 Handed = Mapping[str, Any]
 """What the controller has asked the database for, as JSON: a feeder's rows, a table's ranges of
@@ -36,7 +35,7 @@ class RowSources:
     """
 
     def __init__(self, scenario: Scenario, segment: Segment, handed: Handed) -> None:
-        """Read the files. Raises FeederError, SetupError."""
+        """Read the files. Raises FeederError."""
         self._sources: list[RowSource] = []
         for feeder in scenario.feeders:
             if columns := columns_used(scenario, feeder.name):
@@ -59,7 +58,12 @@ def seeds_of(scenario: Scenario) -> tuple[Seed, ...]:
 
 
 def columns_used(scenario: Scenario, owner: str) -> tuple[str, ...]:
-    """The columns of a feeder or a table that its requests name, `${owner.column}`."""
+    """The columns of a feeder or a table that its requests name, `${owner.column}`.
+
+    None are of a table whose name means something else in an expression, such as `login`.
+    """
+    if is_reserved(owner):
+        return ()
     names = sorted(set(variables_of((scenario.login, scenario.endpoints))))
     parts = [name.rpartition(".") for name in names]
     return tuple(column for before, _, column in parts if before == owner)
@@ -122,11 +126,6 @@ def _seeded(scenario: Scenario, seed: Seed, columns: Sequence[str], handed: Hand
         if name not in generators:
             reads.append(_keys([range(*keys) for keys in handed[table.name]]))
             continue
-        if isinstance(generators[name], Now):
-            raise SetupError(
-                f"${{{table.name}.{name}}} is the time of writing, which only the database knows",
-                hint=f"ask it by a feeder, such as sql: select {name} from {table.name}",
-            )
         reads.append(generators[name].compile(scenario.random_seed, f"{table.name}.{name}"))
     return ComputedRows(
         tuple(f"{table.name}.{name}" for name in columns),
