@@ -16,9 +16,11 @@ import trio
 import trustme
 
 from http2_server import Answer, Closed, Exchange, Reply, Server, serve
-from lanes import endpoint, request, run_endpoints
+from lanes import endpoint, http_scenario, request, run_endpoints
 from stressrun.errors import SetupError
 from stressrun.metrics.recorder import Recorder, Row
+from stressrun.run.preparation import check_targets
+from stressrun.safety.guard import Guard
 from stressrun.scenario.model import (
     Arrivals,
     Endpoint,
@@ -579,6 +581,7 @@ async def test_a_missing_package_is_told_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stressrun.load.endpoints.find_spec", lambda name: None)
+    scenario = http_scenario("http://127.0.0.1:1", [endpoint(request())], http=HTTP2)
     with pytest.raises(SetupError) as told:
-        await run_endpoints("http://127.0.0.1:1", endpoint(request()), load=RATE, http=HTTP2)
+        await check_targets(scenario, Guard())
     assert told.value.hint == "pip install 'stressrun[http2]'"

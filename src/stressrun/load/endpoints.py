@@ -123,8 +123,6 @@ async def open_lane(scenario: Scenario, guard: Guard, recorder: Recorder) -> Lan
     """A lane to the API of a scenario, whose address is found. Raises RefusedError, SetupError."""
     assert scenario.base_url is not None
     http2 = scenario.http.protocol == "http2"
-    if http2:
-        check_http2()
     origin = origin_of(scenario.base_url)
     resolver = Resolver(guard, scenario.http.resolve_after)
     if scenario.http.unix_socket is None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from stressrun.errors import RefusedError
 from stressrun.http.origin import origin_of
+from stressrun.load.endpoints import check_http2
 from stressrun.load.rows import columns_used, needs_keys, seeds_of
 from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.feeding import query_rows, seeded_keys
@@ -21,15 +22,17 @@ from stressrun.units import format_duration
 
 
 async def check_targets(scenario: Scenario, guard: Guard) -> None:
-    """See that the run may touch everything that it names, before it touches anything.
+    """See that the run can speak to all that it names, and may, before it touches anything.
 
-    Raises RefusedError, and SetupError for a host that has no address.
+    Raises RefusedError, and SetupError for a missing extra or a host that has no address.
     """
     if scenario.environment == "production":
         raise RefusedError(
             "the guard refused the scenario: its environment is production",
             hint="stressrun is for development, test and staging, never for production",
         )
+    if scenario.http.protocol == "http2":
+        check_http2()
     for url in sorted(_targets(scenario)):
         host = urlsplit(url).hostname
         if host:
