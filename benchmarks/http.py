@@ -33,7 +33,15 @@ from benchmarks.contenders import (
     peers,
     stressrun_contenders,
 )
-from benchmarks.measuring import PATIENCE, BenchmarkError, Sample, machine, main, run_pinned
+from benchmarks.measuring import (
+    PATIENCE,
+    BenchmarkError,
+    Sample,
+    machine,
+    main,
+    run_pinned,
+    wake_up_cost,
+)
 from benchmarks.nginx import Nginx, nginx_running, nginx_version
 from stressrun import __version__
 
@@ -251,6 +259,7 @@ def report(
         [
             f"{date.today()}, {machine()}; medians of {options.rounds} × {options.seconds} s. "
             + ", ".join(f"{name} {version}" for name, version in clients.items()),
+            wake_up_cost(),
             _table(_COLUMNS, [(name, *_cells(figures)) for name, figures in medians.items()]),
             _table(
                 ("goal", "limit", "reached", "… by all processes", ""),

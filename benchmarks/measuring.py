@@ -136,6 +136,17 @@ def machine() -> str:
     return platform.platform()
 
 
+def wake_up_cost() -> str:
+    """What the client's core charges a process for each time that it is woken."""
+    program = Path(__file__).with_name("wake_up.py")
+    pinned = answer_of("taskset", "-c", str(CLIENT_CORE), sys.executable, str(program))
+    nothing, some, work = pinned.split()
+    return (
+        f"A wake-up costs an otherwise idle process {nothing} µs of CPU time here, "
+        f"and {some} µs with work in it that takes {work} µs without the sleep."
+    )
+
+
 def main(arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     """Parse the command line, run, and exit; a signal ends everything at once."""
     options = arguments.parse_args()
