@@ -1,8 +1,8 @@
 """What each wake-up costs a process that is woken 2,000 times a second: three figures in µs of CPU.
 
 The first wakes to nothing, the second to a piece of work, whose own cost without sleeping is the
-third. In the open model a client that waits for each arrival and each answer pays for two such wake-ups a request,
-whatever it is written in; on a virtual machine they are dear.
+third. In the open model a client that waits for each arrival and each answer pays for two such
+wake-ups a request, whatever it is written in; on a virtual machine they are dear.
 """
 
 from __future__ import annotations

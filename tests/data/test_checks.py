@@ -11,12 +11,24 @@ from stressrun.data.checks import MISSING, OPERATORS, describe, parse_check
 from stressrun.data.errors import ExpressionError
 
 VARIABLES = {"cart": 7, "name": "a.b", "tags": ["x"], "price": Decimal("9.90"), "none": None}
-TEXT = st.text(st.characters(exclude_characters="$"))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
+
+
+def values(
+    texts: st.SearchStrategy[str], floats: st.SearchStrategy[float]
+) -> st.SearchStrategy[object]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | floats | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+JSON = values(
+    st.text(st.characters(codec="utf-8", exclude_characters="$")),
+    st.floats(allow_nan=False, allow_infinity=False),
 )
+# Infinity and halves of surrogate pairs, which JSON does not have, among the values.
+ANY = values(st.text(st.characters(exclude_characters="$")), st.floats(allow_nan=False))
 
 
 def holds(operator: str, value: object, found: object) -> bool:
@@ -99,7 +111,7 @@ def test_every_value_equals_itself_after_a_way_through_json(value: object) -> No
     assert parse_check("equals", value).compile(1, "a")(json.loads(json.dumps(value)), 0, {})
 
 
-@given(st.sampled_from(OPERATORS), JSON, JSON)
+@given(st.sampled_from(OPERATORS), ANY, ANY)
 def test_any_check_is_told_or_answers(operator: str, value: object, found: object) -> None:
     try:
         check = parse_check(operator, value)

@@ -22,12 +22,13 @@ HEAD = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\n"
             "503 Busy\nRetry-After: 1\nContent-Length: 3\n\nout",
         ),
         (
-            HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"sold"),
+            HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"sold", mtime=0),
             None,
             "503 Busy\nRetry-After: 1\nContent-Encoding: gzip\n\nsold",
         ),
         (b"no\xffsense", None, "no\\xffsense"),
     ],
+    ids=["the start of a body", "a whole body", "after an interim answer", "encoded", "broken"],
 )
 def test_an_answer_is_its_status_headers_and_body(
     start: bytes, body: bytes | None, text: str

@@ -208,7 +208,8 @@ async def test_a_refused_connection_is_a_failure_and_not_the_end() -> None:
     with trio.socket.socket() as unused:
         await unused.bind(("127.0.0.1", 0))
         recorder = await run_endpoints(
-                f"http://127.0.0.1:{unused.getsockname()[1]}", endpoint(request()), load=RATE)
+            f"http://127.0.0.1:{unused.getsockname()[1]}", endpoint(request()), load=RATE
+        )
     row = only(recorder)
     assert dict(row.errors) == {"refused": 20}
     assert (row.service.count, row.response.count) == (0, 20), "what was not sent took no service"
@@ -228,7 +229,8 @@ async def test_users_who_are_refused_leave_the_loop_its_turns() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(take_turns)
             recorder = await run_endpoints(
-                f"http://127.0.0.1:{unused.getsockname()[1]}", endpoint(request()), load=ONE_USER)
+                f"http://127.0.0.1:{unused.getsockname()[1]}", endpoint(request()), load=ONE_USER
+            )
             nursery.cancel_scope.cancel()
     row = only(recorder)
     assert row.planned == row.errors["refused"] > turns > 3

@@ -12,7 +12,6 @@ from stressrun.data.errors import FeederError
 from stressrun.data.expressions import parse, parse_json
 from stressrun.data.feeders import Exhausted
 from stressrun.data.generators import parse_generator
-from stressrun.errors import SetupError
 from stressrun.load.pacing import Segment
 from stressrun.load.rows import RowSources, columns_used, needs_keys, variables_of
 from stressrun.scenario.build import scenario_from
@@ -54,6 +53,23 @@ def with_(scenario: Scenario, **parts: Any) -> Scenario:
     return replace(scenario, **parts)
 
 
+PLAIN = [{"name": "e", "request": "GET /"}]
+
+
+def fed(**parts: Any) -> Scenario:
+    """A scenario as it is loaded, with a feeder of people."""
+    document = {
+        "version": 1,
+        "name": "rows",
+        "base_url": "http://127.0.0.1",
+        "database": "postgresql://app@127.0.0.1/app",
+        "feeders": {"people": {"sql": "select email from people"}},
+        "stages": [],
+        **parts,
+    }
+    return scenario_from(document)
+
+
 def drawn(sources: RowSources, *names: str, index: int = 0) -> dict[str, object]:
     variables: dict[str, object] = {}
     for source in sources.feeding(names):
@@ -80,6 +96,53 @@ def test_a_column_belongs_to_what_stands_before_its_last_dot(bare: Scenario) -> 
     assert columns_used(scenario, "users") == ("name", "password")
     assert columns_used(scenario, "shop.products") == ("sku",)
     assert columns_used(scenario, "shop") == ()
+
+
+VALUE = "a ${people.email}"
+PLACES: dict[str, dict[str, Any]] = {
+    "path": {"request": "GET /${people.email}"},
+    "query": {"query": {"q": ["1", VALUE]}},
+    "header": {"headers": {"X-A": VALUE}},
+    "json": {"json": [{"a": ["b", {"c": VALUE}]}]},
+    "form": {"form": {"a": VALUE}},
+    "multipart": {"multipart": {"a": "1", "b": VALUE}},
+    "body": {"body": VALUE},
+    "basic auth": {"auth": {"basic": {"user": "a", "password": VALUE}}},
+    "bearer auth": {"auth": {"bearer": VALUE}},
+    "API key": {"auth": {"api_key": {"query": "key", "value": VALUE}}},
+    "expected header": {"expect": {"headers": {"X-A": VALUE}}},
+    "expected JSON": {"expect": {"json": {"$.a": {"not": [1, VALUE]}}}},
+    "expected text": {"expect": {"body": {"matches": VALUE}}},
+    "condition": {"when": "${people.email} != a"},
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_column_is_found_wherever_a_step_may_name_it(place: dict[str, Any]) -> None:
+    step = {"request": "POST /", **place}
+    endpoints = [{"name": "e", "steps": [{"steps": [step], "repeat": 2}]}]
+    assert columns_used(fed(endpoints=endpoints), "people") == ("email",)
+    login = {"steps": [step]}
+    assert columns_used(fed(endpoints=PLAIN, login=login), "people") == ("email",)
+
+
+@pytest.mark.parametrize(
+    "http",
+    [
+        {"headers": {"X-A": VALUE}},
+        {"auth": {"basic": {"user": VALUE, "password": "a"}}},
+        {"auth": {"bearer": VALUE}},
+        {"auth": {"api_key": {"header": "X-Key", "value": VALUE}}},
+    ],
+)
+def test_a_column_is_found_in_what_all_requests_have(http: dict[str, Any]) -> None:
+    assert columns_used(fed(endpoints=PLAIN, http=http), "people") == ("email",)
+    own = [{"name": "e", "request": "GET /", "auth": "none", "headers": {"x-a": "1"}}]
+    assert columns_used(fed(endpoints=own, http=http), "people") == ()
+
+
+def test_a_table_named_like_the_login_gives_no_rows(bare: Scenario) -> None:
+    assert columns_used(with_(bare, endpoints=using("login.token")), "login") == ()
 
 
 @pytest.mark.parametrize("order", ["sequential", "random", "unique"])
@@ -152,11 +215,3 @@ def test_a_key_that_is_generated_need_not_be_asked_for(bare: Scenario) -> None:
     assert len(str(drawn(sources, "shop.products.id")["shop.products.id"])) == 36
     other = products(sku={"serial": 1})
     assert not needs_keys(with_(bare, endpoints=using("shop.products.sku")), other)
-
-
-def test_a_time_of_writing_is_refused_with_a_way_out(bare: Scenario) -> None:
-    seed = products(made={"timestamp": "now"})
-    scenario = with_(bare, seeding=(seed,), endpoints=using("shop.products.made"))
-    with pytest.raises(SetupError, match="only the database knows") as caught:
-        RowSources(scenario, Segment(0, 1), {})
-    assert "sql: select made from shop.products" in caught.value.hint

@@ -186,6 +186,12 @@ def test_a_request_has_what_http_says_unless_it_says_other(folder: Path) -> None
     assert own.headers == (("X-B", parse("2")), ("x-a", parse("5")), ("X-C", parse("6")))
 
 
+def test_the_content_type_of_all_is_not_that_of_a_multipart_body(folder: Path) -> None:
+    http = "http: {headers: {content-type: application/json, X-A: b}}\n"
+    assert of_request(folder, "multipart: {a: b}", http).headers == (("X-A", parse("b")),)
+    assert "content-type" in dict(of_request(folder, "body: a", http).headers)
+
+
 def test_a_requests_own_header_stands_in_place_of_the_auth_of_all_and_the_reverse(
     folder: Path,
 ) -> None:

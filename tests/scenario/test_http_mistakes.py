@@ -13,6 +13,10 @@ STAGES = "stages:\n  - {name: peak, duration: 1s, endpoints: {vus: 1}}\n"
 LOGIN = "login: {request: POST /session, capture: {token: $.token}}\n"
 FEEDERS = "feeders: {people: {csv: people.csv}, orders: {json_lines: orders.jsonl}}\n"
 TABLE = "seeding: [{table: products, rows: 5, columns: {sku: {hex: 8B}}}]\n"
+WRITES = (
+    "writes: [{name: stock, table: products, rows: 5, mix: {update: 1}, update: [stock],"
+    " columns: {sku: {hex: 8B}, stock: {integer: [0, 9]}}}]\n"
+)
 DATABASE = "database: postgresql://a@127.0.0.1/a\n"
 
 
@@ -120,6 +124,20 @@ REQUESTS = {
         request("auth: {api_key: {header: a, ☞query: b, value: c}}"),
         "'query' cannot stand beside 'header'",
     ),
+    "length of the body": Told(
+        request("json: {}, headers: {content-length: ☞'2'}"),
+        "the header content-length follows from the body",
+        "leave it out",
+    ),
+    "framing of the body": Told(
+        request("json: {}, headers: {Transfer-Encoding: ☞chunked}"),
+        "the header Transfer-Encoding follows from the body",
+    ),
+    "type of parts without their boundary": Told(
+        request("multipart: {a: b}, headers: {Content-type: ☞multipart/form-data}"),
+        "the header Content-type follows from multipart",
+        "leave it out",
+    ),
     "line's end in a token": Told(
         request('auth: {bearer: ☞"a\\nb"}'), "'\\n' cannot stand in a header"
     ),
@@ -172,6 +190,11 @@ ANSWERS = {
     ),
     "size without a unit": Told(
         request("expect: {size: {at_most: ☞10}}"), "10 has no unit: write 10B or 10KB"
+    ),
+    "size by a check of texts": Told(
+        request("expect: {size: {☞matches: 10B}}"),
+        "unknown key 'matches'",
+        "at_most",
     ),
     "plain size without a unit": Told(
         request("expect: {size: ☞10}"), "10 has no unit: write 10B or 10KB"
@@ -274,6 +297,43 @@ ROWS = {
     "feeder of a table's name": Told(
         DATABASE + TABLE + "feeders: {☞products: {csv: people.csv}}\n" + steps("request: GET /"),
         "the table products gives rows of that name already",
+    ),
+    "time of writing of a row": Told(
+        DATABASE
+        + TABLE.replace("{hex: 8B}", "{hex: 8B}, at: {timestamp: now}")
+        + steps('request: "GET /${☞products.at}"'),
+        "products.at is the time of writing, which only the database knows",
+        "such as {sql: select at from products}",
+    ),
+    "column that updates change": Told(
+        DATABASE + WRITES + steps('request: "GET /${products.sku}/${☞products.stock}"'),
+        "products.stock is changed by the updates of stock",
+        "such as {sql: select stock from products}",
+    ),
+    "rows of a reserved name": Told(
+        DATABASE + TABLE.replace("products", "login") + steps('request: "GET /${☞login.sku}"'),
+        "no login to take this from",
+    ),
+    "reserved rows beside a login": Told(
+        DATABASE
+        + TABLE.replace("products", "login")
+        + LOGIN
+        + steps('request: "GET /${login.☞sku}"'),
+        "login captures no 'sku'",
+    ),
+    "rows named like the services": Told(
+        DATABASE
+        + TABLE.replace("products", "services")
+        + steps('request: "GET /${☞services.sku}"'),
+        "no 'services.sku' to refer to",
+    ),
+    "rows named like the run": Told(
+        DATABASE + TABLE.replace("products", "run") + steps('request: "GET /${☞run.sku}"'),
+        "no 'run.sku' to refer to",
+    ),
+    "rows named like Faker": Told(
+        DATABASE + TABLE.replace("products", "faker") + steps('request: "GET /${☞faker.sku}"'),
+        "unknown faker provider 'sku'",
     ),
     "feeder of a reserved name": Told(
         "feeders: {☞login: {csv: people.csv}}\n" + steps("request: GET /"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -50,7 +51,8 @@ from stressrun.scenario.model import (
     Users,
     WriteMix,
 )
-from stressrun.scenario.nodes import Plain
+from stressrun.scenario.nodes import Faults, Plain
+from stressrun.scenario.part import Part
 from stressrun.scenario.threshold import stages_of
 
 
@@ -97,13 +99,15 @@ def _sections(loaded: Loaded) -> Iterator[str]:
         yield _section(f"seeding, in {scenario.database_url}", map(_seed, seeded))
     if scenario.feeders:
         yield _section("feeders", map(_feeder, scenario.feeders))
-    http = list(_http(scenario.http))
+    common = _common(loaded)
+    http = [*_common_lines(common), *_http(scenario.http)]
     if http:
         yield _section("http", http)
     if scenario.login is not None:
-        yield _section(_login(scenario.login), _steps(scenario.login.steps))
+        yield _section(_login(scenario.login), _steps(scenario.login.steps, common))
     if scenario.endpoints:
-        yield _section(f"endpoints, at {scenario.base_url}", _endpoints(scenario.endpoints))
+        endpoints = _endpoints(scenario.endpoints, common)
+        yield _section(f"endpoints, at {scenario.base_url}", endpoints)
     if scenario.writes:
         yield _section(f"writes, in {scenario.database_url}", map(_write, scenario.writes))
     yield f"stages\n{_stages(scenario)}"
@@ -158,23 +162,49 @@ def _table(table: Table) -> str:
     return f"{table.name} ({columns})"
 
 
-def _endpoints(endpoints: Sequence[Endpoint]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What requests have that say nothing else."""
+
+    timeout: float = 30.0
+    redirects: int = 0
+
+
+_BY_DEFAULT = _Common()
+
+
+def _common(loaded: Loaded) -> _Common:
+    http = Part(loaded.document, (), Faults()).section("http")
+    return _Common(
+        http.duration("timeout", _BY_DEFAULT.timeout),
+        http.integer("redirects", _BY_DEFAULT.redirects),
+    )
+
+
+def _common_lines(common: _Common) -> Iterator[str]:
+    if common.timeout != _BY_DEFAULT.timeout:
+        yield f"timeout: {_duration(common.timeout)}"
+    if common.redirects:
+        yield f"redirects: up to {common.redirects}"
+
+
+def _endpoints(endpoints: Sequence[Endpoint], common: _Common) -> Iterator[str]:
     total = sum(endpoint.weight for endpoint in endpoints)
     for endpoint in endpoints:
         yield f"{endpoint.name}: {_percent(endpoint.weight / total)} of iterations"
-        yield from (f"  {line}" for line in _steps(endpoint.steps))
+        yield from (f"  {line}" for line in _steps(endpoint.steps, common))
 
 
-def _steps(steps: Sequence[Step]) -> Iterator[str]:
+def _steps(steps: Sequence[Step], common: _Common) -> Iterator[str]:
     for step in steps:
         match step:
             case Think():
                 yield f"think {_span(step)}"
             case Request():
-                yield _request(step)
+                yield _request(step, common)
             case Group():
                 yield _group(step)
-                yield from (f"  {line}" for line in _steps(step.steps))
+                yield from (f"  {line}" for line in _steps(step.steps, common))
 
 
 def _group(group: Group) -> str:
@@ -184,7 +214,7 @@ def _group(group: Group) -> str:
     return f"{', '.join(parts) or 'together'}:"
 
 
-def _request(request: Request) -> str:
+def _request(request: Request, common: _Common) -> str:
     """A request's method and path, and what is not common about it."""
     parts = [f"{request.method} {request.path.source}"]
     if request.query:
@@ -199,14 +229,14 @@ def _request(request: Request) -> str:
             parts.append(f"body {size}")
     if request.auth is not None:
         parts.append(f"{_AUTHS[type(request.auth)]} auth")
-    if request.timeout != _TIMEOUT:
+    if request.timeout != common.timeout:
         parts.append(f"timeout {_duration(request.timeout)}")
-    if request.redirects:
-        parts.append(f"up to {request.redirects} redirects")
+    if request.redirects != common.redirects:
+        most = f"up to {request.redirects}" if request.redirects else "no"
+        parts.append(f"{most} redirects")
     return ", ".join(parts)
 
 
-_TIMEOUT = 30.0
 _AUTHS = {BasicAuth: "basic", BearerAuth: "bearer", ApiKeyAuth: "API key"}
 
 
@@ -288,9 +318,10 @@ def _load(load: Load | None, unit: str) -> str:
     if load is None:
         return "idle"
     match load:
-        case Arrivals(rate, _, spacing):
+        case Arrivals(rate, _, spacing, catch_up):
             random = ", poisson" if spacing == "poisson" else ""
-            return _ramp(rate, lambda value: f"{value:g}/s") + random
+            ceiling = "" if catch_up else ", late ones dropped"
+            return f"{_ramp(rate, lambda value: f'{value:g}/s')}{random}{ceiling}"
         case Users(count):
             return f"{_ramp(count, lambda value: f'{value:.0f}')} {unit}"
         case SharedIterations():

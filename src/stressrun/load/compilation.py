@@ -70,7 +70,7 @@ class Compiler:
             steps: Sequence[Step] = (self._sends(endpoint.name, endpoint.single, single),)
         else:
             steps = self._steps(endpoint.steps, site, ("step", endpoint.name))
-        whole = single is not None and not (sources or needs_login or single.redirects)
+        whole = single is not None and not (used or single.redirects)
         return EndpointProgram(
             row=row,
             steps=steps,

@@ -189,7 +189,7 @@ class Http2Lane:
         try:
             for wish in iteration:
                 if isinstance(wish, int):
-                    due = self._clock() + wish
+                    due = (due or self._clock()) + wish
                     await trio.sleep(wish / 1e9)
                 else:
                     program, content = wish

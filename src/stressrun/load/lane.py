@@ -175,10 +175,12 @@ class Lane:
         if wish is None:
             return False
         if isinstance(wish, int):
-            user.due = self._clock() + wish
+            now = self._clock()
+            # Where it thinks before it sends anything, its late start still counts.
+            user.due = (user.due or now) + wish
             user.counts_lag = False
             self._naps += 1
-            heappush(self._thinking, (user.due, self._naps, user))
+            heappush(self._thinking, (now + wish, self._naps, user))
         else:
             self._transfers.ask(user, *wish)
         return True

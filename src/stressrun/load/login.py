@@ -68,6 +68,8 @@ class LoginProgram:
             error = yield from step.run(own)
             if error is not None:
                 return f"login: {error}"
+        # The iteration was due when its login was: what that waited for, it waited for.
+        flow.late_login = own.late
         state.variables = {f"login.{name}": value for name, value in own.variables.items()}
         state.until = self._clock() + self._lasts
         return None

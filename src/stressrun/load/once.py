@@ -16,7 +16,8 @@ from stressrun.load.program import RequestProgram
 from stressrun.load.reading import Finding
 from stressrun.load.steps import Step
 from stressrun.load.virtual_user import EndpointProgram
-from stressrun.load.watching import Exchange, StepFinished, WatchedStep
+from stressrun.load.watching import MOST_CHARACTERS, Exchange, StepFinished, WatchedStep
+from stressrun.metrics.excerpt import shortened
 from stressrun.metrics.recorder import Recorder
 from stressrun.safety.guard import Guard
 from stressrun.safety.masking import MASK, Mask
@@ -135,8 +136,9 @@ class _Teller:
     def _exchange(self, exchange: Exchange) -> Exchange:
         return replace(
             exchange,
-            request=self._text(exchange.request),
-            answer=self._text(exchange.answer),
+            # Cut only when no secret is left that the cut could go through.
+            request=shortened(self._text(exchange.request), MOST_CHARACTERS),
+            answer=shortened(self._text(exchange.answer), MOST_CHARACTERS),
             failure=self._text(exchange.failure),
         )
 

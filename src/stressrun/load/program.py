@@ -111,6 +111,9 @@ class RequestProgram:
         except Unreadable as unreadable:
             session.answer.detail = unreadable.detail
             return unreadable.kind
+        except RecursionError:
+            session.answer.detail = ""
+            return "expect: nested too deeply"
         return None
 
     def _keep(self, session: Session, content: bytes, error: str) -> None:

@@ -28,6 +28,8 @@ from stressrun.scenario.model import (
 )
 
 _MOST_DECODED = 64 * 1024 * 1024
+# Of a captured value: later steps compare and write it, and Python's stack has an end.
+_DEEPEST = 100
 _UNREAD = object()
 _decoder = json.JSONDecoder()
 
@@ -146,6 +148,8 @@ class CaptureLook:
             raise Unreadable(f"capture: {error.kind}", error.detail) from error
         if isinstance(value, str) and not _is_sendable(value):
             raise Unreadable(f"capture: {self._variable} is not text")
+        if isinstance(value, list | dict) and _is_deeper(value, _DEEPEST):
+            raise Unreadable(f"capture: {self._variable} is nested too deeply")
         variables[self._variable] = value
 
     def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:
@@ -260,6 +264,21 @@ def _is_sendable(text: str) -> bool:
         return False
 
 
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested in more than so many levels."""
+    level = [value]
+    while level and levels >= 0:
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+        level = [one for one in inner if isinstance(one, list | dict)]
+        levels -= 1
+    return bool(level)
+
+
 def _status(reading: Reading) -> object:
     return reading.answer.status
 
@@ -295,4 +314,7 @@ def _regex(pattern: re.Pattern[str], reading: Reading) -> object:
     found = pattern.search(reading.text())
     if found is None:
         raise LookupError(pattern.pattern)
-    return found[1] if pattern.groups else found[0]
+    text = found[1] if pattern.groups else found[0]
+    if text is None:  # its group is in a part of the pattern that another part stood in for
+        raise LookupError(pattern.pattern)
+    return text

@@ -27,11 +27,13 @@ class Flow:
     """Steps under way: whose they are, their data, and what their requests took so far.
 
     The times and sizes are sums over the requests; `unauthorized`: one was answered by 401.
+    `late_login` is how late a login before them was, which the first of them is to count.
     """
 
     __slots__ = (
         "index",
         "late",
+        "late_login",
         "received",
         "requests",
         "sent",
@@ -47,6 +49,7 @@ class Flow:
         self.variables: dict[str, object] = {}
         self.requests = 0
         self.late = 0
+        self.late_login = 0
         self.service = 0
         self.sent = 0
         self.received = 0
@@ -84,8 +87,10 @@ class RequestStep:
         except GeneratorExit:
             row.interrupted += 1
             raise
-        error = program.settle(session, content, flow.index, flow.variables)
         answer = session.answer
+        answer.late += flow.late_login
+        flow.late_login = 0
+        error = program.settle(session, content, flow.index, flow.variables)
         flow.late += answer.late
         flow.service += answer.service
         flow.sent += answer.sent

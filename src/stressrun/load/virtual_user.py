@@ -67,6 +67,9 @@ def _flow(endpoint: EndpointProgram, session: Session, index: int) -> Iteration:
     except GeneratorExit:
         if row is not None:
             row.interrupted += 1
+        elif not flow.requests:  # in its login
+            endpoint.row.planned += 1
+            endpoint.row.interrupted += 1
         raise
     if endpoint.login is not None and flow.unauthorized:
         endpoint.login.expire(flow)
@@ -96,7 +99,7 @@ def _steps(endpoint: EndpointProgram, flow: Flow) -> Doing:
 
 def _count(row: Row, flow: Flow, error: str | None) -> None:
     response = flow.late + flow.service
-    if error is not None and not flow.requests:
+    if error is not None and not response:
         row.refuse(error)
     elif not flow.requests:
         row.succeeded += 1  # its conditions left out every request: there is no time to tell

@@ -11,13 +11,12 @@ from stressrun.load.program import Program, RequestProgram
 from stressrun.load.reading import CaptureLook, Finding, Reading, Variables
 from stressrun.load.session import Answer, Session
 from stressrun.load.steps import Doing, Flow, RequestStep
-from stressrun.metrics.excerpt import shortened
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Expect, Request
 from stressrun.units import format_duration
 
-_MOST_CHARACTERS = 10_000
+MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class WatchedStep:
 
     def _exchange(self, program: Program, content: bytes, answer: Answer | None) -> Exchange:
         """What was sent, and the answer to it; None when it was interrupted."""
-        request = shortened(request_text(content, _MOST_CHARACTERS), _MOST_CHARACTERS)
+        request = request_text(content, MOST_CHARACTERS)
         connect, tls = _taken(self._recorder.connect), _taken(self._recorder.tls)
         if answer is None:
             return Exchange(request, "", "interrupted", connect, tls, None, None)
@@ -149,7 +148,7 @@ def _of_the_answer(expect: Expect, answer: Answer) -> list[Finding]:
 
 
 def _received(answer: Answer, body: bytes | None) -> str:
-    return shortened(answer_text(answer.start, body, _MOST_CHARACTERS), _MOST_CHARACTERS)
+    return answer_text(answer.start, body, MOST_CHARACTERS)
 
 
 def _failure(answer: Answer) -> str:

@@ -206,7 +206,10 @@ class Controller:
         self._mask = Mask((*self._loaded.secrets, *passwords))
         document, self._scenario = self._loaded.resolve(self._values)
         await check_targets(self._scenario, held.guard)
-        await held.services.start(self._scenario.services, self._values)
+        scenario = self._scenario
+        await held.services.start(
+            scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
+        )
         return document
 
     # The single iterations.

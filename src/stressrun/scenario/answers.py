@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stressrun.data.checks import Check, parse_check
-from stressrun.data.expressions import ExpressionError, Json, parse
+from stressrun.data.expressions import ExpressionError, parse
 from stressrun.data.jsonpath import JsonPath, parse_path
 from stressrun.scenario.model import (
     Capture,
@@ -117,18 +117,24 @@ def _checks(part: Part, scope: Scope) -> tuple[Check, ...]:
 
 def _check(operator: str, part: Part, scope: Scope) -> tuple[Check, ...]:
     scope.json(part)
-    if not part.sound:
-        return ()
-    try:
-        return (parse_check(operator, part.value),)
-    except ExpressionError as error:
-        part.fault(error.message, error.hint, offset=error.offset)
-        return ()
+    return _parsed(operator, part.value, part) if part.sound else ()
 
 
 def _sizes(part: Part) -> tuple[Check, ...]:
     entries = _entries(part) if isinstance(part.value, dict) else [("equals", part)]
-    return tuple(Check(operator, Json(value.parsed(parse_size, 0))) for operator, value in entries)
+    return tuple(
+        check
+        for operator, value in entries
+        for check in _parsed(operator, value.parsed(parse_size, 0), value)
+    )
+
+
+def _parsed(operator: str, value: object, part: Part) -> tuple[Check, ...]:
+    try:
+        return (parse_check(operator, value),)
+    except ExpressionError as error:
+        part.fault(error.message, error.hint, offset=error.offset)
+        return ()
 
 
 def _entries(part: Part) -> Iterator[tuple[str, Part]]:

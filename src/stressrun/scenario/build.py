@@ -87,8 +87,8 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     )
     _check_tables(root)
     files = Files(folder)
-    rows = Rows(root, files, [*seeding, *(mix.seed for mix in writes)])
-    login, endpoints = _traffic(root, Bodies(files, references), rows.columns)
+    rows = Rows(root, files, seeding, writes)
+    login, endpoints = _traffic(root, Bodies(files, references), rows.sources)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
@@ -120,12 +120,12 @@ def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:
 
 
 def _traffic(
-    root: Part, bodies: Bodies, columns: Sources
+    root: Part, bodies: Bodies, rows: Sources
 ) -> tuple[Login | None, tuple[Endpoint, ...]]:
     """The login and the endpoints, in which `${login.…}` is what the login captures."""
-    sources = dict(columns)
-    if "login" in root:
-        sources[LOGIN] = tuple(captured_names(root["login"].value))
+    sources = rows
+    if LOGIN in root:
+        sources = rows.with_login(tuple(captured_names(root[LOGIN].value)))
     defaults = build_defaults(root.section("http"), Scope(sources))
     requests = Requests(defaults, bodies)
     endpoints = tuple(
@@ -135,7 +135,7 @@ def _traffic(
     if part is None:
         return None, endpoints
     alone = Requests(defaults.without_login(), bodies)
-    return build_login(part, alone, Scope(columns)), endpoints
+    return build_login(part, alone, Scope(rows)), endpoints
 
 
 def _names(root: Part, section: str) -> tuple[str, ...]:

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stressrun.data.errors import FeederError
 from stressrun.data.feeders import csv_columns, json_lines_columns
+from stressrun.data.kinds import Now
 from stressrun.scenario.files import Files
-from stressrun.scenario.model import CsvFile, Feeder, JsonLinesFile, Query, Seed
+from stressrun.scenario.model import (
+    CsvFile,
+    Feeder,
+    JsonLinesFile,
+    Query,
+    Seed,
+    Table,
+    WriteMix,
+)
 from stressrun.scenario.part import Part
-from stressrun.scenario.scope import NAMESPACES
+from stressrun.scenario.scope import NAMESPACES, Sources, is_reserved
 
 _ORDER = "random"
 
 
 class Rows:
-    """The feeders of a scenario, and the columns that it has rows of.
+    """The feeders of a scenario, and the `sources` that its rows are for expressions."""
 
-    `columns` is by the names of feeders and tables; None stands for columns that are not known
-    before the run.
-    """
-
-    def __init__(self, root: Part, files: Files, seeds: Sequence[Seed]) -> None:
+    def __init__(
+        self, root: Part, files: Files, seeding: Sequence[Seed], writes: Sequence[WriteMix]
+    ) -> None:
         self._files = files
-        self.columns: dict[str, tuple[str, ...] | None] = dict.fromkeys(_declared(root))
+        self._columns: dict[str, tuple[str, ...] | None] = dict.fromkeys(_declared(root))
+        seeds = (*seeding, *(mix.seed for mix in writes))
         for seed in seeds:
             columns = (seed.table.key, *(column.name for column in seed.table.columns))
-            self.columns[seed.table.name] = columns
-            if not seed.rows:
-                del self.columns[seed.table.name]
+            self._columns[seed.table.name] = columns
+            if not seed.rows or is_reserved(seed.table.name):
+                del self._columns[seed.table.name]
         self.feeders = tuple(self._feeder(name, part) for name, part in root.entries("feeders"))
+        self.sources = Sources(self._columns, _unusable(seeds, writes))
 
     def _feeder(self, name: str, part: Part) -> Feeder:
         if name in NAMESPACES:
             part.fault(f"{name!r} cannot name a feeder", "it has a meaning of its own", at_key=True)
-        elif self.columns.get(name) is not None:
+        elif self._columns.get(name) is not None:
             message = f"the table {name} gives rows of that name already"
             part.fault(message, "give the feeder another name", at_key=True)
         order = part.get("order")
@@ -49,10 +58,30 @@ class Rows:
         path = self._files.readable(file)
         if file.sound:
             try:
-                self.columns[name] = csv_columns(path) if is_csv else json_lines_columns(path)
+                self._columns[name] = csv_columns(path) if is_csv else json_lines_columns(path)
             except FeederError as error:
                 file.fault(error.message, error.hint)
         return CsvFile(path) if is_csv else JsonLinesFile(path)
+
+
+def _unusable(seeds: Sequence[Seed], writes: Sequence[WriteMix]) -> Mapping[str, tuple[str, str]]:
+    """The columns of seeded rows whose values are not those that generators give, and why."""
+    found = {}
+    for table in (seed.table for seed in seeds):
+        for column in table.columns:
+            if isinstance(column.generator, Now):
+                what = "is the time of writing, which only the database knows"
+                found[f"{table.name}.{column.name}"] = _only_asked(table, column.name, what)
+    for mix in writes:
+        for name in mix.updated_columns if mix.update else ():
+            what = f"is changed by the updates of {mix.name}"
+            found[f"{mix.seed.table.name}.{name}"] = _only_asked(mix.seed.table, name, what)
+    return found
+
+
+def _only_asked(table: Table, column: str, what: str) -> tuple[str, str]:
+    hint = f"ask the database by a feeder, such as {{sql: select {column} from {table.name}}}"
+    return f"{table.name}.{column} {what}", hint
 
 
 def _declared(root: Part) -> Iterator[str]:

@@ -11,7 +11,7 @@ from stressrun.data.suggest import did_you_mean
 from stressrun.scenario.answers import build_captures, build_expect
 from stressrun.scenario.auth import auth_header, auth_templates, build_auth, header_template
 from stressrun.scenario.bodies import Bodies, build_arguments
-from stressrun.scenario.model import Auth, Request
+from stressrun.scenario.model import Auth, Body, MultipartBody, Request
 from stressrun.scenario.part import Part
 from stressrun.scenario.scope import LOGIN, Scope
 from stressrun.scenario.wording import one_of
@@ -23,6 +23,7 @@ _TIMEOUT = 30.0
 _EXPRESSION = re.compile(r"\$\{[^{}]*\}")
 _NOT_IN_PATH = re.compile(r"[^!-~]|#")
 _FROM_BODY = ("content-length", "transfer-encoding")
+_CONTENT_TYPE = "content-type"
 
 Headers = tuple[tuple[str, Template], ...]
 
@@ -73,14 +74,17 @@ class Requests:
         given = part.get("auth")
         auth = None if given is None else build_auth(given, scope)
         headers = _headers(part, scope, auth)
+        body = self._bodies.build(part, scope)
+        if isinstance(body, MultipartBody):
+            _check_multipart(part)
         request = Request(
             name or f"{method} {path}",
             method,
             template,
             query=build_arguments(part, "query", scope),
-            headers=_merged(defaults.headers, headers, auth),
+            headers=_merged(defaults.headers, headers, auth, body),
             auth=_default_auth(defaults, headers) if given is None else auth,
-            body=self._bodies.build(part, scope),
+            body=body,
             captures=build_captures(part),
             expect=build_expect(part, scope),
             timeout=part.duration("timeout", defaults.timeout, positive=True),
@@ -123,9 +127,18 @@ def _headers(part: Part, scope: Scope, auth: Auth | None) -> Headers:
     return tuple(headers)
 
 
-def _merged(defaults: Headers, own: Headers, auth: Auth | None) -> Headers:
+def _check_multipart(part: Part) -> None:
+    """A Content-Type of one's own would not tell the boundary between the parts."""
+    for name, value in part.entries("headers"):
+        if name.lower() == _CONTENT_TYPE:
+            value.fault(f"the header {name} follows from multipart", "leave it out")
+
+
+def _merged(defaults: Headers, own: Headers, auth: Auth | None, body: Body | None) -> Headers:
     """The defaults that nothing of the request's own stands in place of, and its own."""
     taken = {*_names(own), auth_header(auth)}
+    if isinstance(body, MultipartBody):
+        taken.add(_CONTENT_TYPE)
     return (*(header for header in defaults if header[0].lower() not in taken), *own)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from stressrun.data.expressions import ExpressionError, Json, Template, parse, parse_json
 from stressrun.data.suggest import did_you_mean
@@ -13,8 +14,28 @@ from stressrun.scenario.wording import there_are
 LOGIN = "login"
 NAMESPACES = ("faker", "services", "run", LOGIN)
 
-Sources = Mapping[str, Collection[str] | None]
-"""The columns by the name of their feeder, table or login; None where not known before the run."""
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where dotted variables come from.
+
+    `columns` is by the name of their feeder, table or login; None where they are not known before
+    the run. `unusable` has a message and a hint by the names of variables whose value only the
+    database knows.
+    """
+
+    columns: Mapping[str, Collection[str] | None]
+    unusable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def with_login(self, captures: Collection[str]) -> Sources:
+        """These, and what a login captures."""
+        return replace(self, columns={**self.columns, LOGIN: captures})
+
+
+def is_reserved(source: str) -> bool:
+    """Whether a name has a meaning of its own in expressions, so that no rows can have it."""
+    return source.partition(".")[0] in NAMESPACES
+
 
 Tell = Callable[[str, str, int], None]
 """What is told of a mistake: the message, the hint, and where in the text it is."""
@@ -73,9 +94,8 @@ class Scope:
     def check(self, variables: Iterable[tuple[str, int]], tell: Tell) -> None:
         """Tell of those that are not known here: names, and where they begin."""
         for name, offset in variables:
-            source, dot, column = name.partition(".")
-            if dot:
-                self._check_column(source, column, offset, tell)
+            if "." in name:
+                self._check_column(name, offset, tell)
             elif name not in self._captured:
                 tell(*self._unknown(name), offset)
 
@@ -84,22 +104,20 @@ class Scope:
             message = f"{name!r} is captured only where the `when` of a step holds"
             return message, "put what needs it under the same `when`: {when: …, steps: […]}"
         message = f"{name!r} is neither captured by an earlier step nor a generator"
-        if name in (self._sources.get(LOGIN) or ()):
+        if name in (self._sources.columns.get(LOGIN) or ()):
             return message, f"write ${{{LOGIN}.{name}}}"
         guess = did_you_mean(name, (*self._captured, "uuid", "now"))
         return message, guess or f"an earlier step captures it by capture: {{{name}: $.path}}"
 
-    def _check_column(self, source: str, column: str, offset: int, tell: Tell) -> None:
-        if source not in self._sources:
-            known = (*self._sources, *NAMESPACES)
-            if source == LOGIN:
-                message, hint = "no login to take this from", "${login.…} is what login: captures"
-            else:
-                message = f"no feeder, and no table with rows, {source!r}"
-                hint = did_you_mean(source, known) or there_are("feeders and tables", self._sources)
-            tell(message, hint, offset)
+    def _check_column(self, name: str, offset: int, tell: Tell) -> None:
+        source, _, column = name.rpartition(".")
+        if source not in self._sources.columns:
+            tell(*self._unknown_source(source), offset)
             return
-        columns = self._sources[source]
+        if name in self._sources.unusable:
+            tell(*self._sources.unusable[name], offset)
+            return
+        columns = self._sources.columns[source]
         if columns is None or column in columns:
             return
         kind = "variables" if source == LOGIN else "columns"
@@ -108,3 +126,13 @@ class Scope:
             message = f"login captures no {column!r}"
         hint = did_you_mean(column, columns) or there_are(f"{kind} of {source}", columns)
         tell(message, hint, offset + len(source) + 1)
+
+    def _unknown_source(self, source: str) -> tuple[str, str]:
+        if source == LOGIN:
+            return "no login to take this from", "${login.…} is what login: captures"
+        if is_reserved(source):
+            message = f"{source!r} has a meaning of its own, and gives no rows"
+            return message, "take them by a feeder of another name, such as {sql: select …}"
+        known = self._sources.columns
+        hint = did_you_mean(source, (*known, *NAMESPACES)) or there_are("feeders and tables", known)
+        return f"no feeder, and no table with rows, {source!r}", hint
