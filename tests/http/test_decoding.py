@@ -140,3 +140,8 @@ def test_encodings_that_are_not_decoded(encodings: str, message: str) -> None:
 def test_all_that_requests_accept_is_decoded() -> None:
     for name in ACCEPTED.split(", "):
         assert decode(ENCODERS[name][1](TEXT), name, LIMIT) == TEXT
+
+
+def test_a_body_of_very_many_streams_is_refused() -> None:
+    with pytest.raises(DecodingFailed, match="more than 1000 streams of gzip"):
+        decode(gzip.compress(b"") * 2_000, "gzip", 1_000_000)

@@ -58,7 +58,7 @@ from stressrun.scenario.model import (
 KINDS = re.compile(
     r"success|closed|closed early|reset|timeout|malformed (status line|header)|oversized header"
     r"|wrong Content-Length|bad chunk|excess data|unexpected upgrade|refused|refused by the guard"
-    r"|dns|tls|connect timeout|status [1-9]\d\d|(capture|expect): .+"
+    r"|too many redirects|dns|tls|connect timeout|status [1-9]\d\d|(capture|expect): .+"
 )
 _RESET = struct.pack("ii", 1, 0)
 _FEW_SECONDS = 0.1
@@ -309,7 +309,7 @@ class Outcomes:
 def _sound_kinds(case: Case) -> tuple[str, ...]:
     if case.status in (302, 307):
         # Some lead nowhere: these answers are then judged, or that is what failed.
-        return ("success", "refused", "refused by the guard", "status 404")
+        return ("success", "refused", "refused by the guard", "too many redirects", "status 404")
     if case.status >= 400:
         return (f"status {case.status}",)
     return ("success",)

@@ -28,6 +28,7 @@ from stressrun.data.jsonpath import parse_path
 from stressrun.errors import SetupError
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import (
+    Arrivals,
     BearerAuth,
     Capture,
     CsvFile,
@@ -41,6 +42,7 @@ from stressrun.scenario.model import (
     Http,
     Login,
     Query,
+    Ramp,
     Think,
     Tls,
 )
@@ -167,12 +169,11 @@ async def test_the_status_says_with_what_method_to_go_on(
     assert ("content-type" in second.headers) == bool(second.body)
 
 
-async def test_a_loop_ends_after_so_many_redirections() -> None:
+async def test_a_loop_fails_after_so_many_redirections() -> None:
     recorder, server = await redirecting("302", "/from?again", redirects=3)
     row = only(recorder)
-    assert (row.succeeded, row.redirected, len(server.exchanges)) == (2, 6, 8)
-    recorder, _ = await redirecting("302", "/from", redirects=3, expect=Expect((200,)))
-    assert errors(recorder) == {"status 302": 2}
+    assert (row.failed, row.redirected, len(server.exchanges)) == (2, 6, 8)
+    assert errors(recorder) == {"too many redirects": 2}
 
 
 @pytest.mark.parametrize("location", ["http://10.255.255.1/", "//203.0.113.9:81/x"])
@@ -309,12 +310,31 @@ async def test_captures_come_from_every_part_of_an_answer() -> None:
         (FromHeader("x-none"), "capture: no x"),
         (FromCookie("none"), "capture: no x"),
         (FromRegex("nowhere"), "capture: no x"),
+        (FromRegex("(nowhere)|id"), "capture: no x"),
     ],
 )
 async def test_a_capture_without_a_match_fails_its_step(source: Any, error: str) -> None:
     capturing = replace(request(), captures=(Capture("x", source),))
     recorder, _ = await against(ok, endpoint(capturing), load=times(2), duration=20)
     assert errors(recorder) == {error: 2}
+
+
+@pytest.mark.parametrize("levels", [99, 200, 940, 950, 960, 970, 980, 990, 100_000])
+async def test_a_value_nested_beyond_pythons_stack_fails_its_step_and_nothing_else(
+    levels: int,
+) -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        content = b"[" * levels + b"]" * levels
+        return b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+
+    captures = endpoint(
+        request(captures={"x": "$"}), group(request("POST", json_body="${x}"), when="${x} == 1")
+    )
+    expects = endpoint(request(expect=expecting(json={"$": ("equals", 1)})), name="expects")
+    recorder, _ = await against(answer, captures, expects, load=times(10), duration=20)
+    row, other = recorder.rows["endpoint", "e"], recorder.rows["endpoint", "expects"]
+    assert row.succeeded == (row.planned if levels == 99 else 0)
+    assert (other.failed, row.planned + other.planned) == (other.planned, 10)
 
 
 def expecting(**checks: Any) -> Expect:
@@ -335,21 +355,33 @@ def expecting(**checks: Any) -> Expect:
         (expecting(headers={"x-kind": ("equals", "a")}), None, ""),
         (expecting(headers={"X-Kind": ("matches", "^[ab]$")}), None, ""),
         (expecting(headers={"x-none": ("exists", False)}), None, ""),
-        (expecting(headers={"x-kind": ("equals", "b")}), "expect: header x-kind", "it is 'a'"),
+        (
+            expecting(headers={"x-kind": ("equals", "b")}),
+            "expect: header x-kind",
+            "expected equals 'b': it is \"a\"",
+        ),
         (
             expecting(headers={"x-none": ("exists", True)}),
             "expect: header x-none",
-            "it is missing",
+            "expected exists: it is missing",
         ),
         (expecting(json={"$.id": ("equals", 7), "$.tags": ("contains", "y")}), None, ""),
         (expecting(json={"$.tags": ("length", 2), "$.id": ("at_least", 7)}), None, ""),
-        (expecting(json={"$.id": ("at_most", 6)}), "expect: $.id", "it is 7"),
-        (expecting(json={"$.no": ("equals", 1)}), "expect: $.no", "it is missing"),
-        (expecting(json={"$.id": ("not", 7)}), "expect: $.id", "it is 7"),
+        (expecting(json={"$.id": ("at_most", 6)}), "expect: $.id", "expected at most 6: it is 7"),
+        (
+            expecting(json={"$.no": ("equals", 1)}),
+            "expect: $.no",
+            "expected equals 1: it is missing",
+        ),
+        (expecting(json={"$.id": ("not", 7)}), "expect: $.id", "expected not 7: it is 7"),
         (expecting(body=[("contains", '"id"'), ("matches", "tags")]), None, ""),
-        (expecting(body=[("contains", "nothing")]), "expect: body", "it is '{"),
+        (
+            expecting(body=[("contains", "nothing")]),
+            "expect: body",
+            "expected contains 'nothing': it is ",
+        ),
         (expecting(size=[("at_least", 10), ("at_most", 100)]), None, ""),
-        (expecting(size=[("at_most", 10)]), "expect: size", "it is 29"),
+        (expecting(size=[("at_most", 10)]), "expect: size", "expected at most 10: it is 29"),
     ],
 )
 async def test_every_kind_of_expectation_says_what_it_found(
@@ -363,7 +395,7 @@ async def test_every_kind_of_expectation_says_what_it_found(
     assert dict(row.errors) == ({} if error is None else {error: 2})
     if error is not None:
         sample = row.samples[error][0]
-        assert sample.detail.startswith(detail)
+        assert sample.detail.startswith(detail), sample.detail
         assert sample.request.startswith("GET /")
         assert sample.answer.startswith("200")
         assert '"tags"' in sample.answer
@@ -401,6 +433,13 @@ async def test_a_group_is_repeated_with_data_of_its_own() -> None:
     assert len(set(paths(server))) > 35
 
 
+async def test_a_group_in_a_group_has_other_data_each_time() -> None:
+    inner = group(request(path="/${integer(1, 1000000)}"), repeat=4)
+    steps = endpoint(group(group(inner), request(path="/"), repeat=5))
+    _, server = await against(ok, steps, load=times(1), duration=20)
+    assert len(set(paths(server)) - {"/"}) > 17
+
+
 @pytest.mark.parametrize(
     ("when", "done"),
     [("${id} == 7", True), ("${id} > 7", False), ("${never}", False), ("${id}", True)],
@@ -412,6 +451,15 @@ async def test_a_group_is_done_when_its_condition_holds(when: str, done: bool) -
     recorder, server = await against(ok, steps, load=times(1), duration=20)
     assert paths(server) == ["/first"] + ["/then"] * done
     assert recorder.rows["endpoint", "e"].succeeded == 1
+
+
+async def test_a_request_without_a_value_it_needs_fails_and_has_no_times() -> None:
+    step = request(path="/${never}")
+    for steps in (endpoint(step), endpoint(step, request())):
+        recorder, _ = await against(ok, steps, load=times(2), duration=20)
+        row = recorder.rows["endpoint", "e"]
+        assert dict(row.errors) == {"no value for never": 2}
+        assert row.response.count == row.service.count == 0
 
 
 async def test_a_failed_step_in_a_group_ends_the_iteration() -> None:
@@ -555,6 +603,58 @@ async def test_a_login_of_a_virtual_users_own_that_fails_fails_the_iteration() -
     row = recorder.rows["endpoint", "e"]
     assert (row.planned, dict(row.errors)) == (3, {"login: status 403": 3})
     assert set(paths(server)) == {"/login"}
+
+
+async def test_what_a_login_gave_is_in_no_sample() -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        if exchange.path == "/login":
+            return response(200, {"token": "hidden-token"})
+        return response(500, {"error": "boom", "you": "hidden-token"})
+
+    shows = request(path="/${login.token}", headers={"X-Me": "${login.token}"})
+    recorder, server = await against(
+        answer, endpoint(shows), load=times(1), duration=20, login=login(per_vu=True)
+    )
+    (sample,) = recorder.rows["endpoint", "e"].samples["status 500"]
+    assert paths(server) == ["/login", "/hidden-token"]
+    assert "hidden" not in str(sample)
+    assert "boom" in sample.answer
+
+
+async def test_an_iteration_that_is_interrupted_in_its_login_is_in_the_endpoints_books() -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        await trio.sleep_forever()
+        return b""
+
+    recorder, _ = await against(
+        answer,
+        endpoint(USES_LOGIN),
+        load=Arrivals(Ramp(20, 20), 50),
+        duration=0.5,
+        grace=0.1,
+        login=login(per_vu=True),
+    )
+    row = recorder.rows["endpoint", "e"]
+    assert (row.planned, row.interrupted) == (10, 10)
+
+
+async def test_what_an_arrival_waited_before_its_login_is_in_its_response_time() -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        await trio.sleep(0.2 if exchange.path == "/login" else 0)
+        return response(200, {"token": "t"})
+
+    recorder, _ = await against(
+        answer,
+        endpoint(USES_LOGIN),
+        load=Arrivals(Ramp(20, 20), 1),
+        duration=0.5,
+        login=login(per_vu=True, refresh=0.0),
+    )
+    row = recorder.rows["endpoint", "e"]
+    # Of two logins one after the other, the second began a fifth of a second after the first.
+    assert row.succeeded > 1
+    assert row.response.maximum > 100_000_000
+    assert row.service.maximum < 200_000_000
 
 
 # Rows.

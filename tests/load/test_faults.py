@@ -253,6 +253,21 @@ async def test_an_answer_to_half_a_request_counts_and_ends_the_connection() -> N
     assert connections == 3
 
 
+async def test_the_first_byte_of_an_answer_may_come_amid_the_request() -> None:
+    async def slow_to_refuse(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1000)
+        await stream.send_all(b"HTTP/1.1 413 X\r\nContent-Length: 5\r\n\r\n")
+        await trio.sleep(0.3)
+        await stream.send_all(b"large")
+        await trio.sleep_forever()
+
+    big = endpoint(request("POST", json_body={"text": "x" * 5_000_000}))
+    recorder = await against_streams(slow_to_refuse, big, load=times(1), duration=20)
+    row = only(recorder)
+    assert errors(recorder) == {"status 413": 1}
+    assert row.first_byte.maximum < row.service.maximum - 200_000_000
+
+
 # Opening.
 
 
@@ -288,7 +303,7 @@ async def test_a_refused_connection_does_not_end_the_load() -> None:
         recorder = await run_endpoints(url, endpoint(request("POST")), load=RATE)
     assert errors(recorder) == {"refused": 20}
     (sample, *_) = only(recorder).samples["refused"]
-    assert sample.detail == "Connection refused"
+    assert sample.detail == f"Connection refused ({url.removeprefix('http://')})"
 
 
 class Forgetful(trio.abc.HostnameResolver):

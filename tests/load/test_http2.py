@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,6 +19,8 @@ import trustme
 from http2_server import Answer, Closed, Exchange, Reply, Server, serve
 from lanes import endpoint, http_scenario, request, run_endpoints
 from stressrun.errors import SetupError
+from stressrun.http.failure import ConnectionFailed
+from stressrun.http.http2 import secure
 from stressrun.metrics.recorder import Recorder, Row
 from stressrun.run.preparation import check_targets
 from stressrun.safety.guard import Guard
@@ -389,6 +392,18 @@ async def test_a_user_who_was_interrupted_goes_on_in_the_next_stage() -> None:
     assert (row.succeeded, row.interrupted, server.connections) == (3, 3, 3)
 
 
+async def test_a_late_start_counts_where_thinking_comes_before_the_first_request() -> None:
+    async def slow(exchange: Exchange) -> Reply:
+        await trio.sleep(0.1)
+        return Reply(200, {})
+
+    thinks_first = endpoint(Think(0.001, 0.001), request())
+    recorder, _ = await against(slow, thinks_first, load=Arrivals(Ramp(50, 50), 1), duration=0.5)
+    row = recorder.rows["endpoint", "e"]
+    assert row.succeeded > 1
+    assert row.response.maximum > row.service.maximum + 80_000_000
+
+
 async def test_arrivals_without_a_free_virtual_user_wait_and_are_dropped_at_the_end() -> None:
     async def answer(exchange: Exchange) -> Reply:
         await trio.sleep(0.15)
@@ -561,6 +576,17 @@ async def test_a_handshake_that_fails_or_never_ends_is_a_failure_of_its_kind(
     row = only(recorder)
     assert dict(row.errors) == {"tls: closed" if answers else "connect timeout": 20}
     assert row.service.count == 0
+
+
+@pytest.mark.parametrize("name", ["a." * 200 + "a", "é" * 60, ".a", ""])
+async def test_what_is_no_name_for_a_server_is_a_failure_of_tls(name: str) -> None:
+    ours, theirs = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    with pytest.raises(ConnectionFailed) as failed:
+        await secure(stream, ssl.create_default_context(), name)
+    theirs.close()
+    assert failed.value.kind == "tls"
+    assert ours.fileno() == -1
 
 
 async def test_a_unix_socket_is_connected_to(tmp_path: Path) -> None:

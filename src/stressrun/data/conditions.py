@@ -56,6 +56,12 @@ class Condition:
             for name, offset in side.template.variables
         )
 
+    @property
+    def constant(self) -> bool:
+        """Whether it holds always or never."""
+        right = self.right
+        return self.left.template.constant and (right is None or right.template.constant)
+
     def compile(self, seed: int, site: str) -> Callable[[int, Variables], bool]:
         """A function of (index, variables): whether it holds."""
         left = compile_value(Json(self.left.template), seed, f"{site}.left")

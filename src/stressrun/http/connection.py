@@ -27,6 +27,8 @@ from stressrun.http.message import Head, parse_head
 # The most of a TLS record, and more: what stays in the TLS layer would never wake the owner.
 _RECEIVE = 65536
 _MOST_HEAD = 64 * 1024
+# How much of the answer is kept to be shown, should it be a failure.
+_EXCERPT = 4 * 1024
 _MOST_BODY = 64 * 1024 * 1024
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _END_OF_HEAD = b"\r\n\r\n"
@@ -183,6 +185,8 @@ class Connection:
                 self._add_to_start(data)
             else:
                 self.start = data
+        elif len(self.start) < _EXCERPT:
+            self.start += data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:

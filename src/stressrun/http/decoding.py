@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 ACCEPTED = "gzip, deflate, br, zstd"
 
+# Each is a copy of what is left.
+_MOST_STREAMS = 1_000
 _MOST_ENCODINGS = 5
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 # The window that a decoder has to have (RFC 9659), and no more: it is memory.
@@ -47,6 +49,8 @@ def _decode(content: bytes, name: str, limit: int) -> bytes:
     decoded: list[bytes] = []
     room = limit
     while content:
+        if len(decoded) == _MOST_STREAMS:
+            raise DecodingFailed(f"more than {_MOST_STREAMS} streams of {name} in one body")
         part, complete, content = read(content, room + 1)
         room -= len(part)
         if room < 0:

@@ -45,7 +45,10 @@ def failure(error: OSError, kinds: Mapping[int, str] = _KINDS) -> ConnectionFail
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ConnectionFailed("closed" if kinds is _KINDS else "tls: closed")
     if isinstance(error, ssl.SSLError):
-        return ConnectionFailed("tls", (error.reason or str(error)).replace("_", " ").lower())
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        if reason == "wrong version number":
+            reason += ": what answers may speak no TLS, try http://"
+        return ConnectionFailed("tls", reason)
     number = error.errno or 0
     kind = kinds.get(number) or f"socket error {errno.errorcode.get(number, '')}".rstrip()
     return ConnectionFailed(kind, error.strerror or str(error))

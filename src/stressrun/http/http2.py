@@ -69,6 +69,8 @@ async def secure(
             secured = trio.SSLStream(
                 stream, tls, server_hostname=server_name, https_compatible=True
             )
+        except ssl.SSLError as error:  # of a name that is too long
+            raise failure(error, HANDSHAKE) from error
         except ValueError as error:
             raise ConnectionFailed("tls", f"no name for a server: {error}") from error
         try:

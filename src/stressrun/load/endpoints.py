@@ -77,12 +77,14 @@ class EndpointRunner:
         """Log in before the load."""
         endpoint = login_endpoint(login)
         await lane.run(one_iteration(endpoint, index=0))
-        self._recorder.drain()
+        books = Recorder.from_wire(self._recorder.drain())
         if not endpoint.row.succeeded:
             kind = next(iter(endpoint.row.errors), "no answer")
+            steps = [name for (_, name), row in books.rows.items() if row.failed]
             raise SetupError(
-                f"the login before the load failed: {kind.removeprefix('login: ')}",
-                hint="try it by stressrun SCENARIO --once",
+                f"{steps[0] if steps else 'login'} failed before the load: "
+                f"{kind.removeprefix('login: ')}",
+                hint="see what it sends and gets by: stressrun SCENARIO --once",
             )
 
     async def run(self, stage: Stage, number: int, start: int) -> None:

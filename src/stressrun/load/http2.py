@@ -20,7 +20,7 @@ from stressrun.http.failure import ConnectionFailed
 from stressrun.http.http2 import Http2Connection, connect, secure
 from stressrun.http.origin import Origin
 from stressrun.http.resolver import Resolver
-from stressrun.load.assignment import Assignment
+from stressrun.load.assignment import REST, Assignment
 from stressrun.load.poller import Timer
 from stressrun.load.program import Program
 from stressrun.load.session import Session
@@ -167,9 +167,9 @@ class Http2Lane:
         try:
             while taken is not None:
                 number, due = taken
-                await self._iterate(user, work, number, due)
+                sent = await self._iterate(user, work, number, due)
                 # An iteration may have ended without having waited for anything.
-                await trio.lowlevel.checkpoint()
+                await trio.sleep(0 if sent or executor.keeps_time else REST)
                 # The executor keeps its own virtual users in step with ours.
                 if executor.counts_per_vu and not executor.finished(number):
                     resting = self._retired
@@ -184,7 +184,9 @@ class Http2Lane:
 
     # What a virtual user does.
 
-    async def _iterate(self, user: _User, work: Assignment, number: int, due: int) -> None:
+    async def _iterate(self, user: _User, work: Assignment, number: int, due: int) -> bool:
+        """Do one iteration; whether it sent anything."""
+        sent = False
         iteration = work.endpoint(number).iterate(user.session, work.offset + number)
         try:
             for wish in iteration:
@@ -195,6 +197,8 @@ class Http2Lane:
                     program, content = wish
                     await self._ask(user, program, content, due or self._clock())
                     due = 0
+                    sent |= user.session.answer.sent > 0
+            return sent
         finally:
             # Cancelled, it counts itself as interrupted.
             iteration.close()

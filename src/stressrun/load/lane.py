@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 import trio
 
 from stressrun.http.resolver import Resolver
-from stressrun.load.assignment import Assignment
+from stressrun.load.assignment import REST, Assignment
 from stressrun.load.poller import Poller
 from stressrun.load.session import Session
 from stressrun.load.transfers import Transfers, VirtualUser
@@ -105,11 +105,13 @@ class Lane:
                 next_check = now + self._check_interval
             while self._thinking and self._thinking[0][0] <= now:
                 user = heappop(self._thinking)[2]
-                if not self._advance(user, work):
+                if user.iteration is None:
                     self._renew(user, work, now)
+                elif not self._advance(user, work):
+                    self._ended(user, work, now)
             for user in transfers.take_ended():
                 if not self._advance(user, work):
-                    self._renew(user, work, now)
+                    self._ended(user, work, now)
             # After what may have freed a virtual user: nothing else would wake for the next start.
             work.drop(executor.overdue(now))
             more = self._start_due(work, now + _MOST_STARTING)
@@ -160,13 +162,17 @@ class Lane:
         table = work.table
         endpoint = work.endpoints[table[number % len(table)]]
         user.number = number
+        user.has_sent = False
         user.iteration = endpoint.iterate(user.session, work.offset + number)
         keeps_time = work.executor.keeps_time
         user.due = due if keeps_time else 0
         # Late because every virtual user was busy is the target's doing, not the generator's.
         user.counts_lag = keeps_time and due >= self._free_since
         if not self._advance(user, work):
-            self._finish(user, work)
+            if keeps_time:
+                self._finish(user, work)
+            else:
+                self._rest(user, self._clock())
 
     def _advance(self, user: VirtualUser, work: Assignment) -> bool:
         """Let a user's iteration go on; False when it has ended."""
@@ -179,11 +185,25 @@ class Lane:
             # Where it thinks before it sends anything, its late start still counts.
             user.due = (user.due or now) + wish
             user.counts_lag = False
-            self._naps += 1
-            heappush(self._thinking, (now + wish, self._naps, user))
+            self._wake_at(user, now + wish)
         else:
             self._transfers.ask(user, *wish)
         return True
+
+    def _ended(self, user: VirtualUser, work: Assignment, now: int) -> None:
+        """Let a user whose iteration has ended go on to the next."""
+        if user.has_sent or work.executor.keeps_time:
+            self._renew(user, work, now)
+        else:
+            self._rest(user, now)
+
+    def _rest(self, user: VirtualUser, now: int) -> None:
+        user.iteration = None
+        self._wake_at(user, now + round(REST * 1e9))
+
+    def _wake_at(self, user: VirtualUser, instant: int) -> None:
+        self._naps += 1
+        heappush(self._thinking, (instant, self._naps, user))
 
     def _renew(self, user: VirtualUser, work: Assignment, now: int) -> None:
         """Give a user whose iteration has ended the next one, if there is one for it."""
@@ -213,8 +233,8 @@ class Lane:
 
     def _interrupt(self, user: VirtualUser, work: Assignment) -> None:
         """End an iteration that has no time left."""
-        assert user.iteration is not None
-        user.iteration.close()
+        if user.iteration is not None:
+            user.iteration.close()
         self._transfers.abandon(user)
         self._finish(user, work)
 

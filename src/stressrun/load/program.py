@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Protocol
 
+from stressrun.data.render import as_text
 from stressrun.http.exchange import answer_text, request_text
 from stressrun.http.origin import Origin
 from stressrun.http.pieces import Render
@@ -13,11 +14,13 @@ from stressrun.http.request import IDEMPOTENT
 from stressrun.load.reading import Look, Reading, Unreadable
 from stressrun.load.session import Session
 from stressrun.metrics.recorder import Row, Sample
+from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Request
 from stressrun.units import format_duration
 
 # Without an expectation, a status below 400 is a success.
 _GOOD = range(100, 400)
+_SHORTEST_SECRET = 8
 
 
 class Program(Protocol):
@@ -100,7 +103,7 @@ class RequestProgram:
             answer.first_byte,
         )
         if self.row.wants_sample(error):
-            self._keep(session, content, error)
+            self._keep(session, content, error, variables)
         return error
 
     def _look(self, session: Session, index: int, variables: dict[str, object]) -> str | None:
@@ -116,14 +119,24 @@ class RequestProgram:
             return "expect: nested too deeply"
         return None
 
-    def _keep(self, session: Session, content: bytes, error: str) -> None:
+    def _keep(
+        self, session: Session, content: bytes, error: str, variables: Mapping[str, object]
+    ) -> None:
         answer = session.answer
         body = answer.body if self.keep_body else None
+        hide = Mask(_of_login(variables)).text
         self.row.keep(
             Sample(
                 error,
-                answer.detail,
-                request_text(content),
-                answer_text(answer.start, body) if answer.start else "",
+                hide(answer.detail),
+                hide(request_text(content)),
+                hide(answer_text(answer.start, body)) if answer.start else "",
             )
         )
+
+
+def _of_login(variables: Mapping[str, object]) -> list[str]:
+    """What a login gave, wherever a service or a scenario puts it: it proves who asks."""
+    values = [as_text(variables[name]) for name in variables if name.startswith("login.")]
+    # A shorter one would be found in texts that have nothing to do with it.
+    return [value for value in values if len(value) >= _SHORTEST_SECRET]

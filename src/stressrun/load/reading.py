@@ -143,7 +143,7 @@ class CaptureLook:
         try:
             value = self._find(reading)
         except LookupError:
-            raise Unreadable(f"capture: no {self._variable}") from None
+            raise Unreadable(f"capture: no {self._variable}", f"nothing at {self._where}") from None
         except Unreadable as error:
             raise Unreadable(f"capture: {error.kind}", error.detail) from error
         if isinstance(value, str) and not _is_sendable(value):
@@ -186,8 +186,11 @@ class ExpectationLook:
         except KeyError as missing:
             raise Unreadable(f"expect: no value for {missing.args[0]}") from None
         if not holds:
-            shown = "missing" if found is MISSING else "".join(excerpt(repr(found), MOST_OF_DETAIL))
-            raise Unreadable(f"expect: {self._subject}", f"it is {shown}")
+            shown = "missing"
+            if found is not MISSING:
+                shown = "".join(excerpt(as_json(found), MOST_OF_DETAIL))
+            wanted = self._wanted(index, variables)
+            raise Unreadable(f"expect: {self._subject}", f"expected {wanted}: it is {shown}")
 
     def tell(self, reading: Reading, index: int, variables: Variables) -> Finding:
         found, reason = _sought(self._find, reading)

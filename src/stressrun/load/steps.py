@@ -19,8 +19,10 @@ from stressrun.scenario.model import Think
 Wish = tuple[Program, bytes] | int
 Doing = Generator[Wish, None, str | None]
 
-# Far enough apart that no repetition of a step uses the data of another iteration.
+# Far enough apart that no repetition of a step uses the data of another iteration, as long as
+# there are not more than 8,192 of them in one.
 _REPETITION = 2**50 + 1
+_INDICES = 2**63
 
 
 class Flow:
@@ -81,16 +83,16 @@ class RequestStep:
         except KeyError as missing:
             return row.refuse(f"no value for {missing.args[0]}")
         try:
-            yield from _send(program, content, session)
+            sent = yield from _send(program, content, session)
             if program.redirects:
-                yield from _follow(program, content, session)
+                sent = yield from _follow(program, content, sent, session)
         except GeneratorExit:
             row.interrupted += 1
             raise
         answer = session.answer
         answer.late += flow.late_login
         flow.late_login = 0
-        error = program.settle(session, content, flow.index, flow.variables)
+        error = program.settle(session, sent, flow.index, flow.variables)
         flow.late += answer.late
         flow.service += answer.service
         flow.sent += answer.sent
@@ -99,16 +101,22 @@ class RequestStep:
         return error
 
 
-def _send(program: Program, content: bytes, session: Session) -> Generator[Wish, None, None]:
-    yield program, session.with_cookies(content, program.origin)
+def _send(program: Program, content: bytes, session: Session) -> Generator[Wish, None, bytes]:
+    """Send a request with the cookies that belong to it; returns what was sent."""
+    sent = session.with_cookies(content, program.origin)
+    yield program, sent
     if session.keeps_cookies:
         session.store_cookies(content, program.origin)
+    return sent
 
 
 def _follow(
-    program: RequestProgram, content: bytes, session: Session
-) -> Generator[Wish, None, None]:
-    """Follow redirections; the answer then has the last one's status and the times of all."""
+    program: RequestProgram, content: bytes, last: bytes, session: Session
+) -> Generator[Wish, None, bytes]:
+    """Follow redirections; the answer then has the last one's status and the times of all.
+
+    `last` is what was sent; returns what was sent last.
+    """
     answer = session.answer
     late, service, sent, received = 0, 0, 0, 0
     hop: Program = program
@@ -120,12 +128,16 @@ def _follow(
         hop, content = following
         late, service = late + answer.late, service + answer.service
         sent, received = sent + answer.sent, received + answer.received
-        yield from _send(hop, content, session)
+        last = yield from _send(hop, content, session)
+    else:
+        if next_hop(hop, content, answer) is not None:
+            answer.failure, answer.detail = "too many redirects", f"{program.redirects} followed"
     answer.late += late
     answer.service += service
     answer.first_byte += service
     answer.sent += sent
     answer.received += received
+    return last
 
 
 class PauseStep:
@@ -145,9 +157,12 @@ class PauseStep:
 
 
 class GroupStep:
-    """Steps done several times, each time only where a condition holds."""
+    """Steps done several times, each time only where a condition holds.
 
-    __slots__ = ("_repeat", "_steps", "_when")
+    `repetitions` is how often the steps within are done at most, groups in groups among them.
+    """
+
+    __slots__ = ("_apart", "_repeat", "_steps", "_when", "repetitions")
 
     def __init__(
         self,
@@ -158,11 +173,16 @@ class GroupStep:
         self._steps = steps
         self._repeat = repeat
         self._when = when
+        inner: int = max(
+            (step.repetitions for step in steps if isinstance(step, GroupStep)), default=1
+        )
+        self._apart = inner * _REPETITION
+        self.repetitions: int = inner * repeat
 
     def run(self, flow: Flow) -> Doing:
         index = flow.index
         for repetition in range(self._repeat):
-            flow.index = index + repetition * _REPETITION
+            flow.index = (index + repetition * self._apart) % _INDICES
             try:
                 if self._when is not None and not self._when(flow.index, flow.variables):
                     continue

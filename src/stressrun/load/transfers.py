@@ -39,7 +39,8 @@ class VirtualUser:
     """One simulated client: its session, its connection, and the iteration that it is in.
 
     `program` is set while a request is under way, `sent_at` once it was sent. `due` is 0 for a
-    request that is due when it is sent; `counts_lag`: how late it starts is the generator's doing.
+    request that is due when it is sent; `counts_lag`: how late it starts is the generator's doing;
+    `has_sent`: a request of this iteration.
     `token` tells the requests that waited for an address from one another.
     """
 
@@ -51,6 +52,7 @@ class VirtualUser:
         "counts_lag",
         "due",
         "first_byte_at",
+        "has_sent",
         "iteration",
         "number",
         "opened_at",
@@ -77,6 +79,7 @@ class VirtualUser:
         self.asked_at = 0
         self.opened_at = 0
         self.sent_at = 0
+        self.has_sent = False
         self.first_byte_at = 0
         self.retried = 0
         self.token = 0
@@ -298,6 +301,7 @@ class Transfers:
 
     def _send(self, user: VirtualUser, connection: Connection, program: Program, now: int) -> None:
         user.sent_at = now
+        user.has_sent = True
         if not connection.send(user.content, program.keep_body, program.expects_body):
             user.waits_to_write = True
             self._poller.modify(connection.descriptor, READ | WRITE)
@@ -308,9 +312,12 @@ class Transfers:
         elif event & READ and connection.receive():
             # An answer to a request that was not sent to its end: no more of it is wanted.
             self._answered(user, connection)
-        elif event & ~READ and connection.flush():
-            user.waits_to_write = False
-            self._poller.modify(connection.descriptor, READ)
+        else:
+            if connection.received and not user.first_byte_at:
+                user.first_byte_at = self._clock()
+            if event & ~READ and connection.flush():
+                user.waits_to_write = False
+                self._poller.modify(connection.descriptor, READ)
 
     def _idle_readable(self, user: VirtualUser, connection: Connection) -> None:
         # Mostly the server has closed an idle connection, which is its right.
@@ -370,6 +377,8 @@ class Transfers:
         now = self._clock()
         answer = user.session.answer
         answer.failure, answer.detail = failed.kind, str(failed)
+        if not sent_at:
+            answer.detail += f" ({self._unix_socket or program.origin.authority})"
         answer.status, answer.start, answer.body = 0, start, b""
         answer.late = (sent_at or now) - user.due
         answer.service = answer.first_byte = now - (sent_at or now)

@@ -42,18 +42,17 @@ class EndpointProgram:
 def _single(program: RequestProgram, session: Session, index: int) -> Iteration:
     program.row.planned += 1
     variables: dict[str, object] = {}
-    content = program.render(index, variables)
+    content = sent = program.render(index, variables)
     try:
-        if session.cookies is None:
-            yield program, content
-        else:
-            yield program, session.with_cookies(content, program.origin)
+        if session.cookies is not None:
+            sent = session.with_cookies(content, program.origin)
+        yield program, sent
     except GeneratorExit:
         program.row.interrupted += 1
         raise
     if session.keeps_cookies:
         session.store_cookies(content, program.origin)
-    program.settle(session, content, index, variables)
+    program.settle(session, sent, index, variables)
 
 
 def _flow(endpoint: EndpointProgram, session: Session, index: int) -> Iteration:

@@ -71,6 +71,13 @@ class Steps:
             when.fault(message, hint, offset=at)
 
         self._scope.check(condition.variables, tell)
+        if condition.constant:
+            name = condition.left.template.source
+            tell(
+                "this condition never changes: it has no variable",
+                f"a variable is written ${{{name if name.isidentifier() else 'name'}}}",
+                condition.left.offset,
+            )
         return condition
 
 

@@ -12,6 +12,7 @@ _OWN = "generator: "
 _REMEDIES = {
     "out of file descriptors": "raise the limit (ulimit -n), or lower max_vus",
     "out of local ports": "keep connections (reuse: vu), or lower the rate",
+    "out of memory": "lower max_vus, or give the machine more memory",
 }
 
 
