@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from stressrun.load.executors import Executor
 from stressrun.load.virtual_user import EndpointProgram
 
-
 # How long (seconds) a user waits that could send nothing, because no connection can be made or no
 # row is left: a crowd of such users would do nothing but fail as fast as the machine can.
 REST = 0.1
