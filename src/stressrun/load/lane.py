@@ -57,6 +57,8 @@ class Lane:
         self._thinking: list[tuple[int, int, VirtualUser]] = []
         self._naps = 0
         self._free_since = 0
+        # Whether a user goes straight on to its next iteration.
+        self._renews = True
         self.most_running = 0
 
     async def run(self, work: Assignment) -> None:
@@ -66,6 +68,7 @@ class Lane:
         the end are dropped.
         """
         self._free_since = 0
+        self._renews = self._http.reuse == "vu" and not work.executor.counts_per_vu
         self.most_running = 0
         try:
             async with trio.open_nursery() as self._transfers.nursery:
@@ -162,7 +165,6 @@ class Lane:
         table = work.table
         endpoint = work.endpoints[table[number % len(table)]]
         user.number = number
-        user.has_sent = False
         user.iteration = endpoint.iterate(user.session, work.offset + number)
         keeps_time = work.executor.keeps_time
         user.due = due if keeps_time else 0
@@ -187,12 +189,13 @@ class Lane:
             user.counts_lag = False
             self._wake_at(user, now + wish)
         else:
-            self._transfers.ask(user, *wish)
+            program, content = wish
+            self._transfers.ask(user, program, content)
         return True
 
     def _ended(self, user: VirtualUser, work: Assignment, now: int) -> None:
         """Let a user whose iteration has ended go on to the next."""
-        if user.has_sent or work.executor.keeps_time:
+        if user.session.answer.sent or work.executor.keeps_time:
             self._renew(user, work, now)
         else:
             self._rest(user, now)
@@ -207,12 +210,10 @@ class Lane:
 
     def _renew(self, user: VirtualUser, work: Assignment, now: int) -> None:
         """Give a user whose iteration has ended the next one, if there is one for it."""
-        running, executor = len(self._busy), work.executor
+        running = len(self._busy)
         if running >= work.max_vus:
             self._free_since = now
-        taken = None
-        if self._http.reuse == "vu" and not executor.counts_per_vu:
-            taken = executor.take(now, running - 1)
+        taken = work.executor.take(now, running - 1) if self._renews else None
         if taken is None:
             self._finish(user, work)
         else:

@@ -10,7 +10,7 @@ from stressrun.http.message import may_have_header, parse_head
 from stressrun.http.origin import Origin
 from stressrun.http.request import add_header, target_of
 
-_EQUALS = ord("=")
+EQUALS = ord("=")
 
 
 class Answer:
@@ -82,7 +82,7 @@ class Session:
         """Keep the cookies that the answer to a request sets, if there was one."""
         start = self.answer.start
         # Most answers set no cookie, and need not be parsed to see it: one has an equals sign.
-        if _EQUALS not in start or self.answer.failure is not None:
+        if EQUALS not in start or self.answer.failure is not None:
             return
         if not may_have_header(start, b"set-cookie:"):
             return

@@ -39,8 +39,7 @@ class VirtualUser:
     """One simulated client: its session, its connection, and the iteration that it is in.
 
     `program` is set while a request is under way, `sent_at` once it was sent. `due` is 0 for a
-    request that is due when it is sent; `counts_lag`: how late it starts is the generator's doing;
-    `has_sent`: a request of this iteration.
+    request that is due when it is sent; `counts_lag`: how late it starts is the generator's doing.
     `token` tells the requests that waited for an address from one another.
     """
 
@@ -52,7 +51,6 @@ class VirtualUser:
         "counts_lag",
         "due",
         "first_byte_at",
-        "has_sent",
         "iteration",
         "number",
         "opened_at",
@@ -79,7 +77,6 @@ class VirtualUser:
         self.asked_at = 0
         self.opened_at = 0
         self.sent_at = 0
-        self.has_sent = False
         self.first_byte_at = 0
         self.retried = 0
         self.token = 0
@@ -129,8 +126,9 @@ class Transfers:
     def flush(self) -> None:
         """Send what was asked for."""
         users, self._to_send = self._to_send, []
+        clock = self._clock
         for user in users:
-            now = self._clock()
+            now = clock()
             if user.counts_lag:
                 user.counts_lag = False
                 self._recorder.lag.record(now - user.due)
@@ -143,7 +141,9 @@ class Transfers:
                     user.asked_at = now
                     self._connect(user)
                 else:
-                    self._send(user, connection, program, now)
+                    user.sent_at = now
+                    if not connection.send(user.content, program.keep_body, program.expects_body):
+                        self._wait_to_write(user, connection)
             except ConnectionFailed as failed:
                 self._failed(user, failed)
 
@@ -295,16 +295,15 @@ class Transfers:
             if program.origin.secure:
                 self._recorder.tls.record(now - user.opened_at)
             user.waits_to_write = False
-            self._send(user, connection, program, now)
+            user.sent_at = now
+            if not connection.send(user.content, program.keep_body, program.expects_body):
+                self._wait_to_write(user, connection)
 
     # Sending and receiving.
 
-    def _send(self, user: VirtualUser, connection: Connection, program: Program, now: int) -> None:
-        user.sent_at = now
-        user.has_sent = True
-        if not connection.send(user.content, program.keep_body, program.expects_body):
-            user.waits_to_write = True
-            self._poller.modify(connection.descriptor, READ | WRITE)
+    def _wait_to_write(self, user: VirtualUser, connection: Connection) -> None:
+        user.waits_to_write = True
+        self._poller.modify(connection.descriptor, READ | WRITE)
 
     def _writable(self, user: VirtualUser, connection: Connection, event: int) -> None:
         if not user.sent_at:

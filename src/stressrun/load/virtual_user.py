@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stressrun.data.feeders import Exhausted, RowSource
 from stressrun.load.login import LoginProgram
 from stressrun.load.program import RequestProgram
-from stressrun.load.session import Session
+from stressrun.load.session import EQUALS, Session
 from stressrun.load.steps import Doing, Flow, Step, Wish
 from stressrun.metrics.recorder import Row
 
@@ -50,7 +50,8 @@ def _single(program: RequestProgram, session: Session, index: int) -> Iteration:
     except GeneratorExit:
         program.row.interrupted += 1
         raise
-    if session.keeps_cookies:
+    # A cookie has an equals sign, which most short answers have not.
+    if session.keeps_cookies and EQUALS in session.answer.start:
         session.store_cookies(content, program.origin)
     program.settle(session, sent, index, variables)
 
