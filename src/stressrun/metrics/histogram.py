@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from math import ceil
 
 
@@ -63,9 +64,7 @@ class Histogram:
 
     def drain(self) -> list[int]:
         """The content as integers for `from_wire`; empties the histogram."""
-        wire = [self.total, self.maximum]
-        for bucket, count in self._buckets.items():
-            wire += (bucket, count)
+        wire = [self.total, self.maximum, *chain.from_iterable(self._buckets.items())]
         self._buckets.clear()
         self.count = self.total = self.maximum = 0
         return wire
@@ -75,9 +74,8 @@ class Histogram:
         """The histogram that `drain` described."""
         histogram = cls()
         histogram.total, histogram.maximum = wire[:2]
-        for bucket, count in zip(wire[2::2], wire[3::2], strict=True):
-            histogram._buckets[bucket] = count
-            histogram.count += count
+        histogram._buckets.update(zip(wire[2::2], wire[3::2], strict=True))
+        histogram.count = sum(wire[3::2])
         return histogram
 
 

@@ -11,25 +11,29 @@ class Times:
     """Service time, response time, and the time from the send to the first byte; nanoseconds.
 
     Of most requests the three are one: started when intended, answered in one piece. These are
-    recorded once, in `_alike`.
+    recorded once, in `_alike`; those that only started late in `_in_one_piece` and `_response`.
     """
 
-    __slots__ = ("_alike", "_first_byte", "_response", "_service")
+    __slots__ = ("_alike", "_first_byte", "_in_one_piece", "_response", "_service")
 
     def __init__(self) -> None:
         self._alike = Histogram()
+        self._in_one_piece = Histogram()
         self._service = Histogram()
         self._response = Histogram()
         self._first_byte = Histogram()
 
     def record(self, service: int, response: int, first_byte: int | None = None) -> None:
         """Count one request; without a time of its own the first byte is the end."""
-        if service == response and (first_byte is None or first_byte == service):
-            self._alike.record(service)
-        else:
+        if first_byte is not None and first_byte != service:
             self._service.record(service)
             self._response.record(response)
-            self._first_byte.record(service if first_byte is None else first_byte)
+            self._first_byte.record(first_byte)
+        elif service == response:
+            self._alike.record(service)
+        else:
+            self._in_one_piece.record(service)
+            self._response.record(response)
 
     def record_unsent(self, response: int) -> None:
         """Count a request that was never sent: it has no service time."""
@@ -38,7 +42,7 @@ class Times:
     @property
     def service(self) -> Histogram:
         """From the send to the end of the answer."""
-        return merged(self._alike, self._service)
+        return merged(self._alike, self._in_one_piece, self._service)
 
     @property
     def response(self) -> Histogram:
@@ -48,7 +52,7 @@ class Times:
     @property
     def first_byte(self) -> Histogram:
         """From the send to the first byte of the answer."""
-        return merged(self._alike, self._first_byte)
+        return merged(self._alike, self._in_one_piece, self._first_byte)
 
     def merge(self, other: Times) -> None:
         """Add another's counts to this one's."""
@@ -68,7 +72,7 @@ class Times:
         return times
 
 
-_PARTS = ("_alike", "_service", "_response", "_first_byte")
+_PARTS = ("_alike", "_in_one_piece", "_service", "_response", "_first_byte")
 
 
 def merged(*histograms: Histogram) -> Histogram:
