@@ -28,7 +28,6 @@ class Answer:
         "first_byte",
         "late",
         "received",
-        "retried",
         "sent",
         "service",
         "start",
@@ -46,7 +45,6 @@ class Answer:
         self.first_byte = 0
         self.sent = 0
         self.received = 0
-        self.retried = 0
 
 
 @dataclass(slots=True)
