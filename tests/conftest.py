@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
-from functools import partial
 
 import psycopg
 import pytest
-import trio
+from postgres_server import running_server
 from psycopg import sql
-
-from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import open_ledger
-from stressrun.scenario.model import EmbeddedPostgres
-from stressrun.services.guardian import Guardian
-from stressrun.services.process import MARK
-from stressrun.services.running import Services, reserve
 
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a superuser on a server that lives as long as the tests."""
-    run_id = f"tests-{os.getpid()}-{secrets.token_hex(2)}"
-    directory = tmp_path_factory.mktemp("postgres")
-    service = EmbeddedPostgres("db", "postgres", None, "postgres", None, {"fsync": "off"})
-    values = reserve([service])
-    with ExitStack() as stack:
-        guardian = Guardian(f"{MARK}={run_id}")
-        stack.callback(guardian.release)
-        services = Services(
-            run_id=run_id,
-            directory=directory,
-            ledger=stack.enter_context(open_ledger(directory)),
-            guardian=guardian,
-            guard=Guard(),
-            keep=False,
-            told=lambda line: None,
-        )
-        stack.callback(partial(trio.run, services.stop))
-        trio.run(services.start, [service], values)
-        yield values["services.db.url"]
+    with running_server(tmp_path_factory.mktemp("postgres"), {"fsync": "off"}) as url:
+        yield url
 
 
 @pytest.fixture

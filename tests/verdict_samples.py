@@ -54,7 +54,7 @@ def scenario(*thresholds: str) -> Scenario:
         allow_hosts=(),
         services=(),
         base_url="http://127.0.0.1",
-        database_url=None,
+        database=None,
         http=Http(),
         workers=1,
         seeding=(),

@@ -39,24 +39,6 @@ async def test_a_session_bears_the_run_and_limits_what_it_holds_up(connection: C
         assert await ask(connection, f"show {name}") == value
 
 
-async def test_a_name_is_resolved_by_the_loop_and_its_addresses_tried_in_turn(
-    database_url: str,
-) -> None:
-    class Resolver(trio.abc.HostnameResolver):
-        async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002
-            assert host == b"db.test"
-            found = ("127.0.0.2", "127.0.0.1")
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in found]
-
-        async def getnameinfo(self, sockaddr, flags):
-            raise NotImplementedError
-
-    trio.socket.set_custom_hostname_resolver(Resolver())
-    url = with_parts(database_url, host="db.test")
-    async with await connect(url, guard=Guard(), run_id="r1") as connection:
-        assert await ask(connection, "select 1") == 1
-
-
 @pytest.mark.parametrize("part", ["host", "hostaddr"])
 async def test_an_address_that_is_not_allowed_is_never_connected_to(
     database_url: str, part: str

@@ -94,7 +94,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     yield _head(scenario)
     if scenario.services:
         yield _section("services, in the order of their start", map(_service, scenario.services))
-    seeded = [*scenario.seeding, *(mix.seed for mix in scenario.writes if mix.seed.rows)]
+    mixed = (mix.seed for mix in scenario.writes)
+    seeded = [*scenario.seeding, *(seed for seed in mixed if seed is not None and seed.rows)]
     if seeded:
         yield _section(f"seeding, in {scenario.database_url}", map(_seed, seeded))
     if scenario.feeders:
@@ -287,12 +288,27 @@ def _span(think: Think) -> str:
 
 
 def _write(mix: WriteMix) -> str:
-    total = mix.insert + mix.update + mix.select
-    weights = {"insert": mix.insert, "update": mix.update, "select": mix.select}
-    parts = [f"{_percent(weight / total)} {name}" for name, weight in weights.items() if weight]
-    batch = f", {mix.batch} rows an insert" if mix.batch > 1 and mix.insert else ""
-    sets = f", updates set {', '.join(mix.updated_columns)}" if mix.update else ""
-    return f"{mix.name}: {', '.join(parts)} on {mix.seed.table.name}{batch}{sets}"
+    total = sum(mix.weights.values())
+    shares = [f"{_percent(weight / total)} {name}" for name, weight in mix.weights.items()]
+    parts = [", ".join(shares) + (f" on {mix.seed.table.name}" if mix.seed else "")]
+    if mix.batch > 1 and not mix.weights.keys().isdisjoint(("insert", "copy")):
+        parts.append(f"{mix.batch} rows an insert")
+    if not mix.weights.keys().isdisjoint(("update", "upsert")):
+        parts.append(f"updates set {', '.join(mix.updated_columns)}")
+    parts += _exceptions(mix)
+    return f"{mix.name}: {', '.join(parts)}"
+
+
+def _exceptions(mix: WriteMix) -> Iterator[str]:
+    """Where a mix departs from what one is by default."""
+    if mix.keys != "uniform":
+        yield f"{mix.keys} keys"
+    if mix.protocol != "prepared":
+        yield f"{mix.protocol} protocol"
+    if mix.isolation is not None:
+        yield mix.isolation
+    if mix.pipeline > 1:
+        yield f"{mix.pipeline} in a pipeline"
 
 
 def _stages(scenario: Scenario) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "Variables",
     "compile_json",
     "compile_json_text",
+    "compile_parameters",
     "compile_text",
     "compile_value",
     "parse",
@@ -84,6 +85,24 @@ def compile_text(
                 part if isinstance(part, str) else _piece(part, seed, f"{site}.{number}", render)
                 for number, part in enumerate(parts)
             )
+
+
+def compile_parameters(
+    template: Template, seed: int, site: str, render: Callable[[object], T]
+) -> tuple[list[str], list[Callable[[int, Variables], T]]]:
+    """The texts around a template's values, one more than these, and a function for each value.
+
+    The functions are of (index, variables), and give what `render` makes of the value.
+    """
+    texts = [""]
+    reads = []
+    for number, part in enumerate(template.parts):
+        if isinstance(part, str):
+            texts[-1] += part
+        else:
+            reads.append(_reader(part, seed, f"{site}.{number}", render))
+            texts.append("")
+    return texts, reads
 
 
 def compile_json_text(template: Template, seed: int, site: str) -> Read:

@@ -35,6 +35,8 @@ _PATIENCE = 300.0
 class EndpointRunner:
     """Runs the endpoints' share of each stage that is one segment's."""
 
+    pool = None
+
     def __init__(
         self,
         scenario: Scenario,

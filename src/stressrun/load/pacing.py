@@ -44,6 +44,12 @@ class Pacing:
         """How many arrivals are due before the end; of Poisson arrivals the mean."""
         return ceil(round(self.area, 6))
 
+    def expected(self, elapsed: float) -> float:
+        """How many arrivals are due in the first `elapsed` seconds; of Poisson arrivals the mean."""
+        elapsed = min(max(elapsed, 0.0), self.duration)
+        change = (self.rate.end - self.rate.start) / self.duration
+        return (self.rate.start + change * elapsed / 2) * elapsed
+
     def inverse(self) -> Callable[[float], float]:
         """The inverse of the rate's integral: when arrival `number` (from 0) is due."""
         duration, start = self.duration, self.rate.start

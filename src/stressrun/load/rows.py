@@ -54,7 +54,10 @@ class RowSources:
 
 def seeds_of(scenario: Scenario) -> tuple[Seed, ...]:
     """All that is seeded, for itself or for a write mix."""
-    return (*scenario.seeding, *(mix.seed for mix in scenario.writes))
+    return (
+        *scenario.seeding,
+        *(mix.seed for mix in scenario.writes if mix.seed is not None),
+    )
 
 
 def columns_used(scenario: Scenario, owner: str) -> tuple[str, ...]:
@@ -64,7 +67,7 @@ def columns_used(scenario: Scenario, owner: str) -> tuple[str, ...]:
     """
     if is_reserved(owner):
         return ()
-    names = sorted(set(variables_of((scenario.login, scenario.endpoints))))
+    names = sorted(set(variables_of((scenario.login, scenario.endpoints, scenario.writes))))
     parts = [name.rpartition(".") for name in names]
     return tuple(column for before, _, column in parts if before == owner)
 

@@ -31,6 +31,45 @@ class Generator:
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class PoolReading:
+    """How the connections of the write mixes were used at an instant.
+
+    The load has `most` of them, fewer are `allowed` while the server has few left; `waiting` are
+    operations that are due and have none. `server_free` is None where the server does not say.
+    """
+
+    most: int
+    allowed: int
+    open: int
+    active: int
+    waiting: int
+    server_free: int | None
+
+
+@dataclass(slots=True)
+class Pool:
+    """How the connections of the write mixes were used over a stage."""
+
+    last: PoolReading | None = None
+    most_active: int = 0
+    most_waiting: int = 0
+    least_allowed: int | None = None
+    least_server_free: int | None = None
+
+    def add(self, reading: PoolReading) -> None:
+        """Add one reading."""
+        self.last = reading
+        self.most_active = max(self.most_active, reading.active)
+        self.most_waiting = max(self.most_waiting, reading.waiting)
+        self.least_allowed = _least(self.least_allowed, reading.allowed)
+        self.least_server_free = _least(self.least_server_free, reading.server_free)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((number for number in (one, other) if number is not None), default=None)
+
+
 @dataclass(slots=True)
 class StageResult:
     """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace."""
@@ -41,4 +80,5 @@ class StageResult:
     interrupted: bool = False
     books: Recorder = field(default_factory=Recorder)
     generator: Generator = field(default_factory=Generator)
+    pool: Pool = field(default_factory=Pool)
     most_vus: int = 0

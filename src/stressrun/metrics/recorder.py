@@ -27,6 +27,8 @@ _COUNTERS = (
     "redirected",
     "bytes_sent",
     "bytes_received",
+    "rows",
+    "rows_added",
 )
 _SAMPLES = 3
 _SAMPLED_KINDS = 20
@@ -55,7 +57,10 @@ class Sample:
 
 
 class Row:
-    """Counters and times of one row; `samples` are the first failures of each kind."""
+    """Counters and times of one row; `samples` are the first failures of each kind.
+
+    `rows` of the database were written or found, `rows_added` inserted less deleted.
+    """
 
     __slots__ = (*_COUNTERS, "errors", "failed_times", "samples", "succeeded_times")
 
@@ -70,6 +75,8 @@ class Row:
         self.redirected = 0
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.rows = 0
+        self.rows_added = 0
         self.errors: defaultdict[str, int] = defaultdict(int)
         self.samples: dict[str, list[Sample]] = {}
         self.succeeded_times = Times()

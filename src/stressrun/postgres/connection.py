@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 import psycopg
 import trio
@@ -26,12 +26,19 @@ from stressrun.postgres.statement import Statement
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.postgres.waiting import Lock, Result, drive_connecting, wait_for_either
 from stressrun.safety.guard import Guard
+from stressrun.scenario.model import Database
 
 GRACE = 5.0
 """Seconds that a cancelled statement and a shielded exit get before the connection is given up."""
 
-_SETTINGS = "set lock_timeout = '30s'; set idle_in_transaction_session_timeout = '60s'; "
-_CLIENT_CHECK = "set client_connection_check_interval = '500ms'"
+# Behind a pooler it is another server process that answers. Settings would stay with that one and
+# reach other clients, so there are none.
+_SET_UP = """
+select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)
+where pg_backend_pid() = %s
+"""
+_CLIENT_CHECK = {"client_connection_check_interval": "500ms"}
+_CLIENT_CHECK_SINCE = 140000
 _BUSY = 0.005
 _FIRST_REPEAT = 0.02
 
@@ -39,8 +46,16 @@ Managed = TypeVar("Managed")
 Outcome = Literal["applied", "not_applied", "unknown"]
 
 _ACTIVE = pq.TransactionStatus.ACTIVE
+_IDLE = pq.TransactionStatus.IDLE
 _INERROR = pq.TransactionStatus.INERROR
 _READ, _READABLE = Wait.R, Ready.R
+
+
+class Aborted(NamedTuple, Generic[Result]):
+    """What became of a statement that was cancelled; its result where it was applied after all."""
+
+    outcome: Outcome
+    result: Result | None
 
 
 class Cursor(psycopg.AsyncCursor[Row]):
@@ -81,6 +96,13 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
 
     `applied`: the server had finished it; `not_applied`: it was never sent, or the server
     refused it; `unknown`: the connection was lost or frozen, and is closed.
+    """
+
+    pooled = False
+    """Whether a pooler such as PgBouncer stands before the server.
+
+    Then the next statement may meet another server process, and what belongs to a session does not
+    hold: its settings, and statements that are prepared by name.
     """
 
     copying = False
@@ -127,8 +149,19 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             return await self._drive(gen)
         except trio.Cancelled:
             if self._active:
-                await self._end_statement(gen)
+                self.cancelled_outcome = (await self._end(gen)).outcome
             raise
+
+    async def abort(self, generator: PQGen[Result]) -> Aborted[Result]:
+        """Have the server end what a generator waits for, and see the generator to its end.
+
+        It cannot be cancelled. After GRACE seconds, and where a transaction would stay open, the
+        connection is closed.
+        """
+        aborted = await self._end(generator)
+        if not self.closed and self.pgconn.transaction_status != _IDLE:
+            self._give_up()
+        return aborted
 
     async def _drive(self, generator: PQGen[Result], *, resumed: bool = False) -> Result:
         descriptor = self.pgconn.socket
@@ -164,31 +197,31 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             await trio.lowlevel.cancel_shielded_checkpoint()
             self._busy_since = 0.0
 
-    async def _end_statement(self, generator: PQGen[Any]) -> None:
+    async def _end(self, generator: PQGen[Result]) -> Aborted[Result]:
         """Cancel at the server and wait until it is idle; give the connection up if it is not."""
         outcome: Outcome = "unknown"
+        result: Result | None = None
         with trio.move_on_after(GRACE, shield=True):
             try:
-                await self._finish_cancelled(generator)
+                result = await self._finish_cancelled(generator)
                 outcome = "not_applied" if self._active else "applied"
             except psycopg.Error:
                 outcome = "not_applied"
         frozen = outcome == "unknown" or (self._active and not self.copying)
         if frozen or self._pipeline is not None:
             self._give_up()
-        self.cancelled_outcome = "unknown" if self.closed else outcome
+        return Aborted("unknown" if self.closed else outcome, result)
 
     @property
     def _active(self) -> bool:
         return self.pgconn.transaction_status == _ACTIVE
 
-    async def _finish_cancelled(self, generator: PQGen[Any]) -> None:
+    async def _finish_cancelled(self, generator: PQGen[Result]) -> Result:
         repeat = _FIRST_REPEAT
         while True:
             await self._request_cancel()
             with trio.move_on_after(repeat):
-                await self._drive(generator, resumed=True)
-                return
+                return await self._drive(generator, resumed=True)
             # A request that came before the statement had begun is lost: ask again.
             repeat *= 2
 
@@ -258,19 +291,29 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
             self.pgconn.finish()
 
 
-async def connect(url: str, *, guard: Guard, run_id: str, timeout: float = 10) -> Connection:
+async def connect(
+    url: str,
+    *,
+    guard: Guard,
+    run_id: str,
+    timeout: float = 10,
+    settings: Database | None = None,
+    isolation: str | None = None,
+) -> Connection:
     """Connect to a database, in autocommit, as a session that bears the run's name.
 
     Every address of its host is judged by the guard, and those are connected to, in turn.
-    Unix sockets are local and allowed. Raises SetupError, and RefusedError of the guard.
+    Unix sockets are local and allowed. A session of the load has the timeouts of the `settings`,
+    and maybe an isolation level. Raises SetupError, and RefusedError of the guard.
     """
     database = DatabaseUrl.of(url)
     addresses = await database.addresses(guard)
+    wanted = _session_settings(settings or Database(url), isolation)
     failure: psycopg.Error | None = None
     with trio.move_on_after(timeout):
         for address in addresses:
             try:
-                return await _open(database.conninfo(address), run_id)
+                return await _open(database.conninfo(address), run_id, wanted)
             except psycopg.Error as error:
                 failure = error
     if failure is not None:
@@ -281,14 +324,33 @@ async def connect(url: str, *, guard: Guard, run_id: str, timeout: float = 10) -
     )
 
 
-async def _open(conninfo: str, run_id: str) -> Connection:
+def _session_settings(database: Database, isolation: str | None) -> dict[str, str]:
+    wanted = {
+        "lock_timeout": _milliseconds(database.lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(database.idle_in_transaction_timeout),
+    }
+    if database.statement_timeout is not None:
+        wanted["statement_timeout"] = _milliseconds(database.statement_timeout)
+    if isolation is not None:
+        wanted["default_transaction_isolation"] = isolation
+    return wanted
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+async def _open(conninfo: str, run_id: str, settings: dict[str, str]) -> Connection:
     name = f"stressrun/{run_id}"
     connection = await Connection.connect(
         conninfo, autocommit=True, application_name=name, client_encoding="utf8"
     )
-    checks_its_client = connection.info.server_version >= 140000
+    if connection.info.server_version >= _CLIENT_CHECK_SINCE:
+        settings = {**settings, **_CLIENT_CHECK}
     try:
-        await connection.execute(_SETTINGS + (_CLIENT_CHECK if checks_its_client else ""))
+        pid = connection.info.backend_pid
+        wanted = (list(settings), list(settings.values()), pid)
+        connection.pooled = not (await connection.execute(_SET_UP, wanted)).rowcount
     except BaseException:
         await connection.close()
         raise

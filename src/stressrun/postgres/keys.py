@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 
@@ -12,17 +12,18 @@ import trio
 
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
-from stressrun.postgres.ownership import Claim
 
 _FIRST_BLOCK = 10_000
 _LARGEST_BLOCK = 160_000
 
+Reserve = Callable[[Connection, int], Awaitable[list[range]]]
+
 
 class KeySupply:
-    """Keys that only this worker has, each in the ledger before it is handed out."""
+    """Keys that only this worker has; `reserve` gets more of them, as ranges."""
 
-    def __init__(self, claim: Claim) -> None:
-        self._claim = claim
+    def __init__(self, reserve: Reserve) -> None:
+        self._reserve = reserve
         self._ranges: deque[range] = deque()
         self._keys = self._drawn()
         self._left = 0
@@ -30,17 +31,22 @@ class KeySupply:
         self._low = trio.Event()
         self._reserving = trio.Lock()
 
-    async def take(self, connection: Connection, count: int) -> list[int]:
-        """So many keys, reserved on this connection where too few were reserved ahead.
+    def has(self, count: int) -> bool:
+        """Whether so many keys can be taken at once."""
+        return self._left >= count
 
-        Raises psycopg.Error.
-        """
-        while self._left < count:
-            await self._refill(connection, count)
+    def take(self, count: int) -> list[int]:
+        """So many of the keys that it has."""
         self._left -= count
         if self._left < self._low_mark:
             self._low.set()
         return list(islice(self._keys, count))
+
+    async def refill(self, connection: Connection, least: int) -> None:
+        """See that it has so many keys. Raises psycopg.Error, and SetupError for taken keys."""
+        async with self._reserving:
+            while not self.has(least):
+                await self._reserve_block(connection)
 
     async def keep_ahead(self, connection: Connection) -> None:
         """Reserve before keys run short, so that no insert waits for it; until cancelled."""
@@ -49,11 +55,10 @@ class KeySupply:
             while True:
                 await self._low.wait()
                 self._low = trio.Event()
-                await self._refill(connection, self._low_mark)
+                await self.refill(connection, self._low_mark)
 
-    async def reserve(self, connection: Connection) -> None:
-        """Reserve one more block. Raises psycopg.Error, and SetupError where keys are taken."""
-        self._ranges.extend(await self._claim.reserve(connection, self._block))
+    async def _reserve_block(self, connection: Connection) -> None:
+        self._ranges.extend(await self._reserve(connection, self._block))
         self._left += self._block
         # Inserts that use up a block get a larger one next, so that reservations stay few.
         self._block = min(2 * self._block, _LARGEST_BLOCK)
@@ -61,11 +66,6 @@ class KeySupply:
     @property
     def _low_mark(self) -> int:
         return self._block // 2
-
-    async def _refill(self, connection: Connection, least: int) -> None:
-        async with self._reserving:
-            if self._left < least:
-                await self.reserve(connection)
 
     def _drawn(self) -> Iterator[int]:
         while True:

@@ -1,255 +1,423 @@
-"""The operations of a write mix, compiled for one worker: insert, update and select."""
+"""The operations of a write mix, compiled for one worker."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import psycopg
-import trio
-from psycopg import sql
+from psycopg import pq, sql
+from psycopg.abc import PQGen
 
-from stressrun.data.mix import draw
-from stressrun.data.pools import prime_up_to, randomness
+from stressrun.data.expressions import Variables
+from stressrun.data.feeders import RowSource
 from stressrun.errors import SetupError
-from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
-from stressrun.postgres.ownership import Claim
-from stressrun.postgres.statement import Done
-from stressrun.postgres.tables import identifier, reason
-from stressrun.postgres.values import compile_columns, parameter
+from stressrun.postgres.known_keys import KnownKeys
+from stressrun.postgres.session import Done, Parameters, Query, Session, bytes_of, checked, rows_of
+from stressrun.postgres.tables import identifier
 from stressrun.scenario.model import WriteMix
 
-_MOST_KEYS = 100_000
+KEY = "key"
+"""The variable of a mix's own statements that is the key of one of its rows."""
+
 _MOST_PARAMETERS = 65_535
 
 # Updates take their values from numbers beyond those of any inserted row.
 _UPDATES = 2**40
 
 Value = Callable[[int], bytes | None]
+Values = Mapping[str, Value]
+Read = Callable[[int, Variables], bytes | None]
 
-_SEEDED_KEYS = """
-select key::text from (
-  select {key} as key, row_number() over (order by {key}) - 1 as number, count(*) over () as total
-  from {table} where {mine}
-) as numbered
-where number % ((total + {most} - 1) / {most}) = 0
-order by number
-"""
+
+class NoRows(Exception):  # noqa: N818 - it is the mix that has used them up
+    """No row is known that an operation could meet."""
+
+
+Plan = Any
+"""What an operation has made up its mind to do, before the time for it counts."""
 
 
 class Operation(Protocol):
-    """One kind of statement of a mix; `index` decides its row or rows, and its values."""
+    """One kind of work of a mix.
+
+    It needs `keys_needed` keys of the run's own reservation to begin with. One that `writes` may
+    have changed something when its connection is lost.
+    """
 
     name: str
-
-    async def run(self, connection: Connection, index: int) -> Done:
-        """Run it once. Raises psycopg.Error."""
-
-
-class Program:
-    """A write mix, ready to run on any number of connections.
-
-    `choose` gives the operation of an index.
-    """
-
-    def __init__(self, choose: Callable[[int], Operation], supply: KeySupply | None) -> None:
-        self.choose = choose
-        self._supply = supply
+    keys_needed: int
+    writes: bool
 
     @property
-    def reserves_keys(self) -> bool:
-        """Whether inserts bring keys that the run has reserved, rather than the database's own."""
-        return self._supply is not None
+    def text(self) -> str:
+        """Its SQL."""
 
-    async def keep_keys_ahead(self, connection: Connection) -> None:
-        """Reserve keys before inserts need them, on a connection for this alone; until cancelled.
+    def plan(self, index: int) -> Plan:
+        """Its row or rows, and its values, for an index. Raises NoRows, Exhausted."""
 
-        Without it, inserts reserve their own keys in between, which shows in their times.
-        """
-        assert self._supply is not None
-        await self._supply.keep_ahead(connection)
+    def start(self, session: Session, plan: Plan) -> PQGen[Any]:
+        """Begin it; what is returned brings it to its end. Raises psycopg.Error, as that does."""
+
+    def done(self, outcome: Any, plan: Plan) -> Done:
+        """What became of it, given what its steps returned. Raises psycopg.Error."""
+
+    def failed(self, plan: Plan) -> None:
+        """It came to nothing, and is not tried again."""
 
 
-async def prepare(
-    mix: WriteMix, *, connection: Connection, random_seed: int, claim: Claim
-) -> Program:
-    """Compile a mix whose table is claimed and seeded. Raises SetupError.
+class Single:
+    """An operation of a single statement; its plan are the parameters."""
 
-    Which operation an index has, which row and which values, depends on the random seed, the mix
-    and the index alone.
+    name = ""
+    keys_needed = 0
+    writes = True
+    query: Query
+
+    @property
+    def text(self) -> str:
+        return self.query.text.decode()
+
+    def plan(self, index: int) -> Parameters:
+        raise NotImplementedError
+
+    def start(self, session: Session, plan: Parameters) -> PQGen[list[pq.abc.PGresult]]:
+        return session.start(self.query, plan)
+
+    def done(self, outcome: Sequence[pq.abc.PGresult], plan: Parameters) -> Done:
+        return self.read(checked(outcome), plan)
+
+    def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        """What the result of its statement says."""
+        return Done(rows_of(result), 0, _bytes_in(plan), 0)
+
+    def failed(self, plan: Parameters) -> None:
+        pass
+
+
+class Insert(Single):
+    """One statement that inserts `batch` rows, numbered on from the seeded ones.
+
+    Their keys are known to the others where `known` is given.
     """
-    supply = KeySupply(claim) if mix.insert and claim.sequence is not None else None
-    keys: Sequence[bytes] = ()
-    try:
-        if supply is not None:
-            await supply.reserve(connection)
-        if mix.update or mix.select:
-            keys = await _seeded_keys(mix, connection, random_seed, claim)
-    except psycopg.Error as error:
-        raise SetupError(
-            f"the writes {mix.name} could not be prepared: {reason(error)}",
-            hint=f"let the database's user read {mix.seed.table.name} and use its sequence",
-        ) from error
-    values = await compile_columns(mix.seed.table, random_seed, parameter)
-    operations: list[tuple[Operation, float]] = []
-    if mix.insert:
-        operations.append((Insert(mix, values, supply), mix.insert))
-    if mix.update:
-        operations.append((Update(mix, values, keys), mix.update))
-    if mix.select:
-        operations.append((Select(mix, keys), mix.select))
-    choices, weights = zip(*operations, strict=True)
-    table = draw(weights, random_seed, f"writes.{mix.name}")
-    return Program(lambda index: choices[table[index % len(table)]], supply)
-
-
-class Insert:
-    """One statement that inserts `batch` rows, numbered on from the seeded ones."""
 
     name = "insert"
 
     def __init__(
-        self, mix: WriteMix, values: Mapping[str, Value], supply: KeySupply | None
+        self, mix: WriteMix, values: Values, supply: KeySupply | None, known: KnownKeys | None
     ) -> None:
+        assert mix.seed is not None
         table = mix.seed.table
-        key = [] if supply is None else [table.key]
-        names = [*key, *values]
-        if len(names) * mix.batch > _MOST_PARAMETERS:
-            raise SetupError(
-                f"an insert of {mix.batch} rows of {mix.name} has more values than "
-                f"PostgreSQL's {_MOST_PARAMETERS:,}",
-                hint=f"make its batch at most {_MOST_PARAMETERS // len(names)}",
-            )
+        names = [*([table.key] if supply is not None else ()), *values]
+        _check_size(mix, len(names))
         self._values = tuple(values.values())
         self._batch = mix.batch
         self._first = mix.seed.rows
         self._supply = supply
-        numbers = range(1, len(names) * mix.batch + 1)
-        self._text = (
-            sql.SQL("insert into {} ({}) {}values {}")
-            .format(
-                identifier(table.name),
-                sql.SQL(", ").join(map(sql.Identifier, names)),
-                sql.SQL("overriding system value " if key else ""),
-                sql.SQL(", ").join(
-                    sql.SQL("({})").format(
-                        sql.SQL(", ").join(map(_placeholder, numbers[start : start + len(names)]))
-                    )
-                    for start in range(0, len(numbers), len(names))
-                ),
-            )
-            .as_bytes()
-        )
+        self._known = known
+        self.keys_needed = 0 if supply is None else mix.batch
+        self.query = _insert(table.name, names, mix.batch, explicit=supply is not None)
+        if known is not None:
+            self.query = _followed_by(self.query, table.key, " returning {}::text")
 
-    async def run(self, connection: Connection, index: int) -> Done:
+    def plan(self, index: int) -> Parameters:
         first = self._first + index * self._batch
         rows = range(first, first + self._batch)
         if self._supply is None:
-            parameters = [value(row) for row in rows for value in self._values]
-        else:
-            parameters = []
-            keys = await self._keys(connection, self._supply)
-            for key, row in zip(keys, rows, strict=True):
-                parameters.append(b"%d" % key)
-                parameters += [value(row) for value in self._values]
-        return await connection.statement(self._text).run(parameters)
+            return [value(row) for row in rows for value in self._values]
+        parameters: list[bytes | None] = []
+        for key, row in zip(self._supply.take(self._batch), rows, strict=True):
+            parameters.append(b"%d" % key)
+            parameters += [value(row) for value in self._values]
+        return parameters
 
-    async def _keys(self, connection: Connection, supply: KeySupply) -> list[int]:
-        try:
-            return await supply.take(connection, self._batch)
-        except trio.Cancelled:
-            # What may have been applied is the reservation; the insert was never sent.
-            connection.cancelled_outcome = "not_applied"
-            raise
+    def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        rows = rows_of(result)
+        if self._known is not None:
+            self._known.add(_first_column(result))
+        return Done(rows, rows, _bytes_in(plan), 0)
 
 
-class Update:
-    """Sets the updated columns of one seeded row."""
+class Update(Single):
+    """Sets the updated columns of one known row."""
 
     name = "update"
 
-    def __init__(self, mix: WriteMix, values: Mapping[str, Value], keys: Sequence[bytes]) -> None:
+    def __init__(self, mix: WriteMix, values: Values, known: KnownKeys) -> None:
+        assert mix.seed is not None
         table = mix.seed.table
-        self._keys = keys
+        self._known = known
         self._values = tuple(values[name] for name in mix.updated_columns)
-        assignments = (
-            sql.SQL("{} = {}").format(sql.Identifier(name), _placeholder(number))
-            for number, name in enumerate(mix.updated_columns, 2)
-        )
-        self._text = (
-            sql.SQL("update {} set {} where {} = $1")
-            .format(
-                identifier(table.name),
-                sql.SQL(", ").join(assignments),
-                sql.Identifier(table.key),
-            )
-            .as_bytes()
+        assignments = ", ".join(f"{_column(name)} = \0" for name in mix.updated_columns)
+        self.query = _query(
+            f"update {_table(table.name)} set {assignments} where {_column(table.key)} = \0"
         )
 
-    async def run(self, connection: Connection, index: int) -> Done:
+    def plan(self, index: int) -> Parameters:
         number = _UPDATES + index
-        parameters: list[bytes | None] = [self._keys[index % len(self._keys)]]
-        parameters += [value(number) for value in self._values]
-        return await connection.statement(self._text).run(parameters)
+        parameters = [value(number) for value in self._values]
+        parameters.append(_chosen(self._known, index))
+        return parameters
 
 
-class Select:
-    """Reads one seeded row by its key."""
+class Delete(Single):
+    """Deletes one known row, which no other operation of the mix meets from then on."""
+
+    name = "delete"
+
+    def __init__(self, mix: WriteMix, known: KnownKeys) -> None:
+        assert mix.seed is not None
+        table = mix.seed.table
+        self._known = known
+        self.query = _query(f"delete from {_table(table.name)} where {_column(table.key)} = \0")
+
+    def plan(self, index: int) -> Parameters:
+        try:
+            return (self._known.take(index),)
+        except IndexError:
+            raise NoRows from None
+
+    def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        rows = rows_of(result)
+        return Done(rows, -rows, _bytes_in(plan), 0)
+
+    def failed(self, plan: Parameters) -> None:
+        # Its row is still there, unless its end is unknown.
+        self._known.add(key for key in plan if key is not None)
+
+
+class Select(Single):
+    """Reads one known row by its key."""
 
     name = "select"
+    writes = False
 
-    def __init__(self, mix: WriteMix, keys: Sequence[bytes]) -> None:
+    def __init__(self, mix: WriteMix, known: KnownKeys) -> None:
+        assert mix.seed is not None
         table = mix.seed.table
-        self._keys = keys
-        self._text = (
-            sql.SQL("select * from {} where {} = $1")
-            .format(identifier(table.name), sql.Identifier(table.key))
-            .as_bytes()
+        self._known = known
+        self.query = _query(f"select * from {_table(table.name)} where {_column(table.key)} = \0")
+
+    def plan(self, index: int) -> Parameters:
+        return (_chosen(self._known, index),)
+
+    def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        return Done(rows_of(result), 0, _bytes_in(plan), bytes_of(result))
+
+
+class Upsert(Single):
+    """Writes one row: every other one a known row's key, for which it updates that row."""
+
+    name = "upsert"
+
+    def __init__(
+        self,
+        mix: WriteMix,
+        values: Values,
+        supply: KeySupply | None,
+        known: KnownKeys,
+        *,
+        tracks: bool,
+    ) -> None:
+        assert mix.seed is not None
+        table = mix.seed.table
+        others = {name: value for name, value in values.items() if name != table.key}
+        self._known = known
+        self._tracks = tracks
+        self._first = mix.seed.rows
+        self._new_key = values[table.key] if supply is None else _reserved(supply)
+        self._values = tuple(others.values())
+        self.keys_needed = 0 if supply is None else 1
+        sets = ", ".join(f"{_column(name)} = excluded.{_column(name)}" for name in _updated(mix))
+        query = _insert(table.name, [table.key, *others], 1, explicit=supply is not None)
+        conflict = f" on conflict ({_column(table.key)}) do update set {sets}"
+        # A row that was updated bears the transaction that took the place of its old version.
+        self.query = _followed_by(
+            query, table.key, f"{conflict} returning {{}}::text, (xmax = 0)::int"
         )
 
-    async def run(self, connection: Connection, index: int) -> Done:
-        return await connection.statement(self._text).run((self._keys[index % len(self._keys)],))
+    def plan(self, index: int) -> Parameters:
+        key: bytes | None
+        if index % 2 and len(self._known):
+            key, number = self._known.choose(index), _UPDATES + index
+        else:
+            number = self._first + index
+            key = self._new_key(number)
+        return [key, *(value(number) for value in self._values)]
+
+    def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        added = sum(result.get_value(row, 1) == b"1" for row in range(result.ntuples))
+        if added and self._tracks:
+            self._known.add(_first_column(result))
+        return Done(rows_of(result), added, _bytes_in(plan), 0)
 
 
-async def _seeded_keys(
-    mix: WriteMix, connection: Connection, random_seed: int, claim: Claim
-) -> Sequence[bytes]:
-    """Keys of the run's own rows, at most 100,000 evenly spread, in a shuffled order."""
-    table = mix.seed.table
-    query = sql.SQL(_SEEDED_KEYS).format(
-        key=sql.Identifier(table.key),
-        table=identifier(table.name),
-        mine=claim.mine(),
-        most=_MOST_KEYS,
-    )
-    keys = [key.encode() async for (key,) in await connection.execute(query)]
-    if not keys:
-        raise SetupError(
-            f"the writes {mix.name} update or select, and {table.name} holds no row of this run",
-            hint=f"seed some first: give {mix.name} rows above 0",
-        )
-    randomness(random_seed, f"writes.{mix.name}.keys").shuffle(keys)
-    # Of a length that shares no factor with the mix's table, so that each key meets each operation.
-    return keys[: prime_up_to(len(keys))]
+class Copy:
+    """A COPY of `batch` rows, numbered like those of inserts; `fields` are texts of its format."""
+
+    name = "copy"
+    writes = True
+
+    def __init__(
+        self, mix: WriteMix, fields: Mapping[str, Callable[[int], str]], supply: KeySupply | None
+    ) -> None:
+        assert mix.seed is not None
+        table = mix.seed.table
+        self._fields = tuple(fields.values())
+        self._batch = mix.batch
+        self._first = mix.seed.rows
+        self._supply = supply
+        self.keys_needed = 0 if supply is None else mix.batch
+        names = [*([table.key] if supply is not None else ()), *fields]
+        columns = ", ".join(map(_column, names))
+        self.text = f"copy {_table(table.name)} ({columns}) from stdin"
+
+    def plan(self, index: int) -> bytes:
+        first = self._first + index * self._batch
+        rows = range(first, first + self._batch)
+        columns: list[Iterable[str]] = [map(field, rows) for field in self._fields]
+        if self._supply is not None:
+            columns.insert(0, map(str, self._supply.take(self._batch)))
+        lines = map("\t".join, zip(*columns, strict=True))
+        return ("\n".join(lines) + "\n").encode()
+
+    def start(self, session: Session, plan: bytes) -> PQGen[pq.abc.PGresult]:
+        return session.copy(self.text.encode(), plan)
+
+    def done(self, outcome: pq.abc.PGresult, plan: bytes) -> Done:
+        rows = rows_of(outcome)
+        return Done(rows, rows, len(plan), 0)
+
+    def failed(self, plan: bytes) -> None:
+        pass
 
 
-def _placeholder(number: int) -> sql.SQL:
-    return sql.SQL(f"${number}")
+class Statements:
+    """Statements of the scenario's own; a transaction is rolled back when one of them fails.
+
+    `reads` are the parameters of each statement, given the index and its row's variables.
+    """
+
+    keys_needed = 0
+    writes = True
+
+    def __init__(
+        self,
+        name: str,
+        statements: Sequence[tuple[Query, Sequence[Read]]],
+        *,
+        begin: bytes | None,
+        sources: Sequence[RowSource],
+        known: KnownKeys | None,
+    ) -> None:
+        self.name = name
+        self.text = "; ".join(query.text.decode() for query, _ in statements)
+        self._statements = statements
+        self._begin = begin
+        self._sources = sources
+        self._known = known
+
+    def plan(self, index: int) -> Sequence[Parameters]:
+        variables: dict[str, object] = {}
+        for source in self._sources:
+            source.draw(index, variables)
+        if self._known is not None:
+            variables[KEY] = _chosen(self._known, index).decode()
+        return [[read(index, variables) for read in reads] for _, reads in self._statements]
+
+    def start(self, session: Session, plan: Sequence[Parameters]) -> PQGen[Done]:
+        if self._begin is None:
+            return (yield from self._run(session, plan))
+        try:
+            yield from session.command(self._begin)
+            done = yield from self._run(session, plan)
+            yield from session.command(b"commit")
+        except psycopg.Error:
+            yield from session.roll_back()
+            raise
+        return done
+
+    def done(self, outcome: Done, plan: Sequence[Parameters]) -> Done:
+        return outcome
+
+    def failed(self, plan: Sequence[Parameters]) -> None:
+        pass
+
+    def _run(self, session: Session, plan: Sequence[Parameters]) -> PQGen[Done]:
+        rows = added = sent = received = 0
+        for (query, _), parameters in zip(self._statements, plan, strict=True):
+            result = yield from session.run(query, parameters)
+            affected = rows_of(result)
+            rows += affected
+            added += _added(result, affected)
+            sent += _bytes_in(parameters)
+            received += bytes_of(result)
+        return Done(rows, added, sent, received)
 
 
-def error_kind(error: psycopg.Error) -> str:
-    """What reports count an error under: `40P01 deadlock_detected`, `connection_lost`."""
-    if error.sqlstate is None:
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return "connection_lost" if lost else _condition(type(error))
+def _added(result: pq.abc.PGresult, rows: int) -> int:
+    match (result.command_status or b"")[:6]:
+        case b"INSERT":
+            return rows
+        case b"DELETE":
+            return -rows
+    return 0
+
+
+def _reserved(supply: KeySupply) -> Value:
+    return lambda number: b"%d" % supply.take(1)[0]
+
+
+def _chosen(known: KnownKeys, index: int) -> bytes:
     try:
-        return f"{error.sqlstate} {_condition(psycopg.errors.lookup(error.sqlstate))}"
-    except KeyError:
-        return error.sqlstate
+        return known.choose(index)
+    except IndexError:
+        raise NoRows from None
 
 
-def _condition(error: type[psycopg.Error]) -> str:
-    """PostgreSQL's name of a condition, of which psycopg makes a class name."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
+def _updated(mix: WriteMix) -> Sequence[str]:
+    assert mix.seed is not None
+    return mix.updated_columns or (mix.seed.table.key,)
+
+
+def _bytes_in(parameters: Parameters) -> int:
+    return sum([len(value) for value in parameters if value is not None])
+
+
+def _first_column(result: pq.abc.PGresult) -> list[bytes]:
+    return [result.get_value(row, 0) or b"" for row in range(result.ntuples)]
+
+
+def _check_size(mix: WriteMix, columns: int) -> None:
+    if columns * mix.batch > _MOST_PARAMETERS:
+        raise SetupError(
+            f"an insert of {mix.batch} rows of {mix.name} has more values than "
+            f"PostgreSQL's {_MOST_PARAMETERS:,}",
+            hint=f"make its batch at most {_MOST_PARAMETERS // columns}, or use copy",
+        )
+
+
+def _insert(table: str, names: Sequence[str], rows: int, *, explicit: bool) -> Query:
+    columns = ", ".join(map(_column, names))
+    overriding = "overriding system value " if explicit else ""
+    row = f"({', '.join(chr(0) for _ in names)})"
+    values = ", ".join([row] * rows)
+    return _query(f"insert into {_table(table)} ({columns}) {overriding}values {values}")
+
+
+def _followed_by(query: Query, key: str, text: str) -> Query:
+    return Query([*query.pieces[:-1], query.pieces[-1] + text.format(_column(key))])
+
+
+def _query(text: str) -> Query:
+    """A statement in whose text each NUL stands for a parameter."""
+    return Query(text.split("\0"))
+
+
+def _table(name: str) -> str:
+    return identifier(name).as_string()
+
+
+def _column(name: str) -> str:
+    return sql.Identifier(name).as_string()

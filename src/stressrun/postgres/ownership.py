@@ -73,8 +73,7 @@ class Claim:
         """
         assert self.sequence is not None
         assert self.ledger is not None
-        drawn = await connection.execute(_RESERVE, {"name": self.sequence, "count": count})
-        ranges = [range(first, last + 1, step) async for first, last, step in drawn]
+        ranges = await reserve_keys(connection, self.sequence, count)
         taken = await count_rows(connection, self.table.name, self.within(ranges))
         if taken:
             raise SetupError(
@@ -109,6 +108,12 @@ class Claim:
     def within(self, ranges: Sequence[range]) -> sql.Composable:
         """The condition that holds for the rows whose key is in one of the ranges."""
         return _within(self.table.key, ranges)
+
+
+async def reserve_keys(connection: Connection, sequence: str, count: int) -> list[range]:
+    """So many keys of a sequence that no other session gets. Raises psycopg.Error."""
+    drawn = await connection.execute(_RESERVE, {"name": sequence, "count": count})
+    return [range(first, last + 1, step) async for first, last, step in drawn]
 
 
 async def claim(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from stressrun.errors import SetupError
 from stressrun.safety.guard import Guard
@@ -15,15 +20,22 @@ _HINTS = (
     (("connection refused", "no such file"), "start the server, or check its host and port"),
     (("too many c", "connection slots"), "close other clients, or raise max_connections"),
     (("starting up", "shutting down"), "wait until the server is up"),
+    (("definition of service",), "define it in ~/.pg_service.conf, or set PGSERVICEFILE"),
+    (("certificate",), "check sslmode and sslrootcert, and the host that the certificate names"),
     (("password", "authentication", "pg_hba.conf", "role"), "check the user and the password"),
     (("ssl",), "set sslmode in the database URL as the server wants it"),
     (("database",), "create the database, or check its name"),
 )
+_SCHEME = re.compile("postgres(ql)?://")
+_SERVICE = "PGSERVICE"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """The parts of a database URL, which its text form shows as `host:port/database`."""
+    """The parts of a database URL, which its text form shows as `host:port/database`.
+
+    What it leaves out libpq's environment gives: a service file, then variables such as PGHOST.
+    """
 
     host: str
     port: int
@@ -32,25 +44,48 @@ class DatabaseUrl:
 
     @classmethod
     def of(cls, url: str) -> DatabaseUrl:
-        """Read `postgresql://…`. Raises SetupError, which holds nothing of the URL."""
+        """Read `postgresql://…`, or `host=… dbname=…`.
+
+        Raises SetupError, which holds nothing of the URL.
+        """
         try:
-            parameters = {name: str(value) for name, value in conninfo_to_dict(url).items()}
-            port = int(parameters.get("port") or 5432)
-        except (psycopg.Error, ValueError):
+            given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        except psycopg.Error:
             # The reason would quote the URL, and a password that is not escaped with it.
+            raise _unreadable() from None
+        parameters = {**_surroundings(given.get("service")), **given}
+        if "host" in given and "hostaddr" not in given:
+            # libpq would go to another place than the URL says.
+            parameters.pop("hostaddr", None)
+        host, port = parameters.get("host", ""), parameters.get("port") or "5432"
+        if "," in f"{host}{port}{parameters.get('hostaddr', '')}":
             raise SetupError(
-                "the database URL cannot be read, or it names several hosts",
-                hint="write postgresql://user:password@host:port/database, "
-                "and in the password %40 for @, %3A for : and %2F for /",
-            ) from None
-        host = parameters.get("host", "")
+                "the database URL, or the environment that completes it, names several hosts",
+                hint="name one of them: the load goes to one server",
+            )
+        if not (port.isascii() and port.isdecimal()):
+            raise _unreadable()
         database = parameters.get("dbname") or parameters.get("user", "")
-        return cls(host, port, database, parameters)
+        return cls(host, int(port), database, parameters)
 
     @property
     def local(self) -> bool:
         """Whether it is a Unix socket."""
         return not self.parameters.get("hostaddr") and self.host[:1] in ("", "/", "@")
+
+    @property
+    def complete(self) -> str:
+        """It as one URL that needs neither libpq's variables nor its service files."""
+        parts = dict(self.parameters)
+        login = quote(parts.pop("user", ""), safe="")
+        if password := parts.pop("password", ""):
+            login = f"{login}:{quote(password, safe='')}"
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
+        for named in ("host", "port", "dbname", "service"):
+            parts.pop(named, None)
+        query = f"?{urlencode(parts, quote_via=quote)}" if parts else ""
+        database = quote(self.database, safe="")
+        return f"postgresql://{login}@{host}:{self.port}/{database}{query}"
 
     async def addresses(self, guard: Guard) -> tuple[str, ...]:
         """What to connect to, judged by the guard; the empty address is the Unix socket."""
@@ -79,3 +114,47 @@ class DatabaseUrl:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host or "localhost"
         return f"{host}:{self.port}/{self.database}"
+
+
+def for_a_service(url: str) -> str:
+    """A database URL as another program can use it: one that leaves its host out is completed.
+
+    Raises SetupError, which holds nothing of the URL.
+    """
+    read = DatabaseUrl.of(url)
+    names_its_host = _SCHEME.match(url) and conninfo_to_dict(url).get("host")
+    return url if names_its_host else read.complete
+
+
+def _surroundings(service: str | None) -> dict[str, str]:
+    """What libpq takes from its variables, and from the service's part of a service file."""
+    with _in_service(service):
+        found = Conninfo.get_defaults()
+    return {
+        option.keyword.decode(): option.val.decode()
+        for option in found
+        if option.val is not None and option.val != option.compiled
+    }
+
+
+@contextmanager
+def _in_service(service: str | None) -> Iterator[None]:
+    # libpq reads a service file for nothing but a connection, unless this variable asks for it.
+    before = os.environ.get(_SERVICE)
+    if service is not None:
+        os.environ[_SERVICE] = service
+    try:
+        yield
+    finally:
+        if service is not None and before is None:
+            del os.environ[_SERVICE]
+        elif service is not None and before is not None:
+            os.environ[_SERVICE] = before
+
+
+def _unreadable() -> SetupError:
+    return SetupError(
+        "the database URL cannot be read",
+        hint="write postgresql://user:password@host:port/database, "
+        "and in the password %40 for @, %3A for : and %2F for /",
+    )

@@ -17,6 +17,7 @@ from stressrun.report.tables import (
     summary_table,
     threshold_lines,
 )
+from stressrun.report.writes import pool_line, stage_lines, write_lines
 from stressrun.run.events import (
     Event,
     Kept,
@@ -56,7 +57,7 @@ class Console:
             case StageStarted():
                 self._write(f"\nstage {stage_title(event.stage)}")
             case Tick():
-                self._write(f"  {_tick(event)}")
+                self._write(f"  {_tick(event, self._scenario)}")
             case StageFinished():
                 self._stage_finished(event)
             case RunFinished():
@@ -78,7 +79,8 @@ class Console:
     def _stage_finished(self, event: StageFinished) -> None:
         assert self._scenario is not None
         result = event.result
-        for line in (stage_figures(result), *http_lines(result)):
+        writes = stage_lines(result, self._scenario)
+        for line in (stage_figures(result), *http_lines(result), *writes):
             self._write(f"  {line}")
         self._write(f"\n{stage_table(result, self._scenario)}")
         failures = failure_lines(result, self._scenario)
@@ -118,16 +120,17 @@ class Console:
             self._gone = True
 
 
-def _tick(event: Tick) -> str:
-    parts = [f"{event.elapsed:6.1f} s"]
+def _tick(event: Tick, scenario: Scenario) -> str:
     requests = Row()
-    for (kind, name), row in event.books.rows.items():
+    for (kind, _), row in event.books.rows.items():
         if kind == "endpoint":
             requests.merge(row)
-        elif kind == "operation" and row.planned:
-            parts.append(f"{name} {_brief(row, event.interval)}")
+    parts = [f"{event.elapsed:6.1f} s"]
     if requests.planned:
-        parts.insert(1, f"endpoints {_brief(requests, event.interval)}")
+        parts.append(f"endpoints {_brief(requests, event.interval)}")
+    parts += write_lines(event.books, event.total, event.interval, scenario)
+    if event.pool is not None:
+        parts.append(pool_line(event.pool))
     return " · ".join(parts)
 
 

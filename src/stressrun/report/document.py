@@ -12,7 +12,7 @@ from typing import Any
 
 from stressrun import __version__
 from stressrun.errors import ReportError
-from stressrun.load.stage import Generator, StageResult
+from stressrun.load.stage import Generator, Pool, StageResult
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
@@ -83,6 +83,7 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
         "interrupted": result.interrupted,
         "most_vus": result.most_vus,
         "connections": _connections(result.books),
+        "pool": _pool(result.pool),
         "rows": [
             _row(key, result.books.rows[key], result.elapsed, counts_requests(key, scenario))
             for key in ordered(scenario, result.books)
@@ -96,6 +97,18 @@ def _connections(books: Recorder) -> dict[str, Any]:
         "opened": books.connect.count,
         "connect": asdict(summarise(books.connect)),
         "tls": asdict(summarise(books.tls)),
+    }
+
+
+def _pool(pool: Pool) -> dict[str, Any] | None:
+    if pool.last is None:
+        return None
+    return {
+        "most": pool.last.most,
+        "most_active": pool.most_active,
+        "most_waiting": pool.most_waiting,
+        "least_allowed": pool.least_allowed,
+        "least_server_free": pool.least_server_free,
     }
 
 
@@ -120,6 +133,8 @@ def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[s
         "first_byte": asdict(summarise(row.first_byte)) if counts_requests else None,
         "bytes_sent": row.bytes_sent,
         "bytes_received": row.bytes_received,
+        "rows": row.rows,
+        "rows_added": row.rows_added,
     }
 
 

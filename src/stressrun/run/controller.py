@@ -273,7 +273,7 @@ class Controller:
 
     async def _run_stage(self, crew: Crew, result: StageResult) -> None:
         start = crew.next_start()
-        ticker = Ticker(result.stage, self._scenario.report_interval, start, self._tell)
+        ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
 
         def heard(books: Recorder, most_vus: int) -> None:
             result.most_vus = max(result.most_vus, most_vus)

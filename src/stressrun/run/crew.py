@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from stressrun.errors import ExitCode, StressrunError
-from stressrun.load.stage import StageResult
+from stressrun.load.stage import PoolReading, StageResult
 from stressrun.metrics.recorder import Recorder
 from stressrun.run.transport import Channel, Message
 from stressrun.safety.masking import Mask
@@ -89,7 +89,7 @@ class Crew:
     ) -> None:
         """Start the workers and wait until each has prepared.
 
-        `rows` are those that the endpoints' iterations take from the database; `mask` takes the
+        `rows` are those that the load takes from the database; `mask` takes the
         secrets out of what the workers tell of failures.
         Raises the StressrunError that kept one from it.
         """
@@ -107,7 +107,7 @@ class Crew:
                     "scenario": document,
                     "run_id": self._run_id,
                     "ledger": str(ledger) if ledger else None,
-                    "rows": rows if load == "endpoints" else {},
+                    "rows": rows,
                     "load": load,
                     "segment": [index, count],
                 }
@@ -207,6 +207,8 @@ class Crew:
             books.mask(self._mask.text)
             result.books.merge(books)
             result.generator.add(message["generator"])
+            if message["pool"] is not None:
+                result.pool.add(PoolReading(**message["pool"]))
             worker.most_running = message["most_running"]
             heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stressrun.errors import ExitCode
 from stressrun.load.once import IterationFinished
-from stressrun.load.stage import StageResult
+from stressrun.load.stage import PoolReading, StageResult
 from stressrun.load.watching import StepFinished
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
@@ -47,12 +47,14 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A report interval of a stage: what it did in the last `interval` seconds."""
+    """A report interval of a stage: what it did in the last `interval` seconds, and in `total`."""
 
     stage: Stage
     elapsed: float
     interval: float
     books: Recorder
+    total: Recorder
+    pool: PoolReading | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import resource
 import socket
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ import trio
 
 from stressrun.errors import StressrunError
 from stressrun.load.pacing import Segment
+from stressrun.load.stage import PoolReading
 from stressrun.metrics.recorder import Recorder
 from stressrun.run.transport import Channel, Message
 from stressrun.safety.guard import Guard
@@ -34,6 +36,9 @@ class Runner(Protocol):
 
     @property
     def most_running(self) -> int: ...
+
+    @property
+    def pool(self) -> PoolReading | None: ...
 
     async def prepare(self, guard: Guard) -> None: ...
 
@@ -146,6 +151,7 @@ class Worker:
             self._recorder,
             run_id=message["run_id"],
             ledger_directory=Path(message["ledger"]) if message["ledger"] else None,
+            rows=message["rows"],
         )
 
     def _start_stage(self, number: int, start: int) -> None:
@@ -192,6 +198,7 @@ class Worker:
                     "most_running": self._runner.most_running,
                     "books": self._recorder.drain(),
                     "generator": self._meter.read(),
+                    "pool": asdict(pool) if (pool := self._runner.pool) is not None else None,
                 }
             )
 

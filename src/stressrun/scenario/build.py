@@ -14,6 +14,7 @@ from typing import cast
 
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.bodies import Bodies
+from stressrun.scenario.database import build_database
 from stressrun.scenario.endpoints import build_endpoint, build_login
 from stressrun.scenario.feeders import Rows
 from stressrun.scenario.files import Files
@@ -34,7 +35,6 @@ from stressrun.scenario.part import Part
 from stressrun.scenario.references import (
     References,
     check_references,
-    is_postgres,
     starting_order,
 )
 from stressrun.scenario.requests import Requests, build_defaults, method_and_path
@@ -42,9 +42,10 @@ from stressrun.scenario.scope import LOGIN, Scope, Sources
 from stressrun.scenario.services import build_service
 from stressrun.scenario.stages import build_stage
 from stressrun.scenario.steps import captured_names
-from stressrun.scenario.tables import build_seed, build_write
+from stressrun.scenario.tables import build_seed
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
-from stressrun.scenario.urls import base_url, database_url
+from stressrun.scenario.urls import base_url
+from stressrun.scenario.writes import build_write, operations_of, with_operations
 
 REFERENCES = "references"
 """The key of a resolved document under which the values of its references are, for files."""
@@ -78,16 +79,19 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     order = starting_order(root, services)
     built = {name: build_service(name, part) for name, part in root.entries("services")}
 
-    names = Names(*(_names(root, section) for section in ("endpoints", "writes", "stages")))
+    operations = {name: operations_of(root, name) for name in _names(root, "writes")}
+    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"))
     seeding = tuple(build_seed(part) for part in root.items("seeding"))
-    writes = tuple(build_write(part) for part in root.items("writes"))
+    mixes = [(part, build_write(part)) for part in root.items("writes")]
+    unfinished = [mix for _, mix in mixes]
     stages = tuple(
         build_stage(part, has_endpoints="endpoints" in root, has_writes="writes" in root)
         for part in root.items("stages")
     )
     _check_tables(root)
     files = Files(folder)
-    rows = Rows(root, files, seeding, writes)
+    rows = Rows(root, files, seeding, unfinished)
+    writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     login, endpoints = _traffic(root, Bodies(files, references), rows.sources)
     return Scenario(
         name=_text(root, "name"),
@@ -97,7 +101,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
-        database_url=_database_url(root, services),
+        database=build_database(root, services, _needing_database(root)),
         http=build_http(root.section("http"), files),
         workers=root.integer("workers", 1),
         seeding=seeding,
@@ -197,22 +201,9 @@ def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     return None
 
 
-def _database_url(root: Part, services: Mapping[str, Plain]) -> str | None:
-    if "database" in root:
-        part = root.get("database")
-        return None if part is None else database_url(part.get("url") or part, services)
+def _needing_database(root: Part) -> Part | None:
     feeders = (part["sql"] for _, part in root.entries("feeders") if "sql" in part)
-    needing = _needing(root, ("seeding", "writes"), "sql") or next(feeders, None)
-    if needing is None:
-        return None
-    servers = [name for name, service in services.items() if is_postgres(service)]
-    if len(servers) == 1:
-        return f"${{services.{servers[0]}.url}}"
-    hint = "such as database: postgresql://127.0.0.1/app"
-    if servers:
-        hint = f"say which: database: ${{services.{servers[0]}.url}}"
-    needing.fault("this needs a database", hint, at_key=True)
-    return None
+    return _needing(root, ("seeding", "writes"), "sql") or next(feeders, None)
 
 
 def _needing(root: Part, sections: Sequence[str], teardown: str) -> Part | None:
@@ -244,7 +235,7 @@ def _threshold(
     if stages_known and not stages_of(threshold, stages):
         part.fault(*_unseen(threshold, stages))
     mix = next((mix for mix in writes if mix.name == threshold.name), None)
-    if mix is not None and threshold.operation and not getattr(mix, threshold.operation):
+    if mix is not None and threshold.operation and threshold.operation not in mix.weights:
         part.fault(f"{mix.name} makes no {threshold.operation}s, so nothing could be judged")
     return threshold
 

@@ -31,7 +31,7 @@ class Rows:
     ) -> None:
         self._files = files
         self._columns: dict[str, tuple[str, ...] | None] = dict.fromkeys(_declared(root))
-        seeds = (*seeding, *(mix.seed for mix in writes))
+        seeds = (*seeding, *(mix.seed for mix in writes if mix.seed is not None))
         for seed in seeds:
             columns = (seed.table.key, *(column.name for column in seed.table.columns))
             self._columns[seed.table.name] = columns
@@ -73,7 +73,9 @@ def _unusable(seeds: Sequence[Seed], writes: Sequence[WriteMix]) -> Mapping[str,
                 what = "is the time of writing, which only the database knows"
                 found[f"{table.name}.{column.name}"] = _only_asked(table, column.name, what)
     for mix in writes:
-        for name in mix.updated_columns if mix.update else ():
+        if mix.seed is None or mix.weights.keys().isdisjoint(("update", "upsert")):
+            continue
+        for name in mix.updated_columns:
             what = f"is changed by the updates of {mix.name}"
             found[f"{mix.seed.table.name}.{name}"] = _only_asked(mix.seed.table, name, what)
     return found

@@ -159,8 +159,10 @@ def _masked(mistake: Mistake, secrets: Sequence[str]) -> Mistake:
 def _canonical(document: Document, scenario: Scenario, folder: Path) -> Document:
     """The document with what depends on the file's folder, and on defaults of services, told."""
     document = with_absolute_paths(document, folder)
-    if scenario.database_url is not None:
-        document["database"] = scenario.database_url
+    if scenario.database is not None:
+        given = document.get("database")
+        settings = given if isinstance(given, dict) else {}
+        document["database"] = {**settings, "url": scenario.database.url}
     return document
 
 

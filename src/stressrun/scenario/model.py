@@ -103,16 +103,35 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteMix:
-    """Operations on one table in proportion to their weights, on connections of their own."""
+class NamedOperation:
+    """An operation of the scenario's own SQL: one statement, or a transaction of several."""
 
     name: str
-    seed: Seed
-    insert: float
-    update: float
-    select: float
-    batch: int
-    updated_columns: tuple[str, ...]
+    statements: tuple[Template, ...]
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMix:
+    """Operations in proportion to their `weights`, all above 0, on connections of their own.
+
+    Without a `seed` it has operations of the scenario's own only. An insert or COPY writes
+    `batch` rows, an update sets the `updated_columns`; `keys` is how rows are chosen: uniform,
+    zipfian, latest or sequential. `protocol` is prepared, extended or simple; of `pipeline`
+    operations that are sent together each is a transaction.
+    """
+
+    name: str
+    seed: Seed | None
+    weights: Mapping[str, float]
+    named: tuple[NamedOperation, ...] = ()
+    batch: int = 1
+    updated_columns: tuple[str, ...] = ()
+    keys: str = "uniform"
+    protocol: str = "prepared"
+    isolation: str | None = None
+    retries: int = 3
+    pipeline: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +466,23 @@ Teardown = SqlTeardown | RequestTeardown
 
 
 @dataclass(frozen=True, slots=True)
+class Database:
+    """The database of a scenario, and how the sessions of the load treat it.
+
+    `min_free_connections` stay free on the server. Timeouts are in seconds: 0 is none, and with
+    `statement_timeout` None the server's own holds. `sample_interval` is the monitor's; None: it
+    does not run.
+    """
+
+    url: str
+    min_free_connections: int = 5
+    statement_timeout: float | None = None
+    lock_timeout: float = 30.0
+    idle_in_transaction_timeout: float = 60.0
+    sample_interval: float | None = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole scenario; `services` stand in the order in which they are started."""
 
@@ -457,7 +493,7 @@ class Scenario:
     allow_hosts: tuple[str, ...]
     services: tuple[Service, ...]
     base_url: str | None
-    database_url: str | None
+    database: Database | None
     http: Http
     workers: int
     seeding: tuple[Seed, ...]
@@ -469,6 +505,10 @@ class Scenario:
     thresholds: tuple[Threshold, ...]
     teardown: tuple[Teardown, ...]
     report_interval: float
+
+    @property
+    def database_url(self) -> str | None:
+        return None if self.database is None else self.database.url
 
 
 def _requests(steps: Sequence[Step]) -> Iterator[Request]:

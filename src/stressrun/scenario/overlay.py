@@ -129,7 +129,11 @@ def _merged(
     base: Node, over: Node, place: tuple[str, ...], mistakes: list[Mistake], depth: int = 1000
 ) -> Node:
     """`over` put on `base`; below `depth` mappings it replaces instead of merging."""
-    if not isinstance(over, DictNode) or depth == 0:
+    if depth == 0:
+        return over
+    if place == ("database",):
+        base, over = _long_form(base, over), _long_form(over, base)
+    if not isinstance(over, DictNode):
         return over
     if isinstance(base, ListNode):
         return _merged_list(base, over, place, mistakes, depth)
@@ -144,6 +148,13 @@ def _merged(
         entries[key] = node if former is None else _merged(former, node, inner, mistakes, depth - 1)
         keys[key] = over.keys[key]
     return replace(base, entries=entries, keys=keys)
+
+
+def _long_form(database: Node, other: Node) -> Node:
+    """A database's URL as the mapping that it is short for, where the other is a mapping."""
+    if not (isinstance(database, ScalarNode) and isinstance(other, DictNode)):
+        return database
+    return DictNode({"url": database}, {"url": database.position}, database.position)
 
 
 def _merged_list(

@@ -9,7 +9,7 @@ comparison = "<" | "<=" | ">" | ">="
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stressrun.data.suggest import did_you_mean
@@ -28,7 +28,6 @@ from stressrun.units import (
 TIMES = ("p50", "p90", "p95", "p99", "p999", "mean", "max")
 METRICS = (*TIMES, "errors", "rate")
 OPERATORS = ("<", "<=", ">", ">=")
-OPERATIONS = ("insert", "update", "select")
 
 _WORD = re.compile(r"<=|>=|[<>]|[^\s<>]+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -46,10 +45,10 @@ class ThresholdError(StressrunError):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What thresholds can name in a scenario."""
+    """What thresholds can name in a scenario; of each write mix its operations."""
 
     endpoints: Collection[str]
-    writes: Collection[str]
+    writes: Mapping[str, Collection[str]]
     stages: Collection[str]
 
 
@@ -109,14 +108,15 @@ class _Words:
         _check_known(word, names, kind, offset)
         return word
 
-    def write(self, names: Collection[str]) -> tuple[str, str | None]:
+    def write(self, names: Mapping[str, Collection[str]]) -> tuple[str, str | None]:
         word, offset = self._take("the name of a write mix")
         name, dot, operation = word.partition(".")
         _check_known(name, names, "write mix", offset)
         if not dot:
             return name, None
-        if operation not in OPERATIONS:
-            hint = did_you_mean(operation, OPERATIONS) or f"write {one_of(OPERATIONS)}"
+        operations = tuple(names[name])
+        if operation not in operations:
+            hint = did_you_mean(operation, operations) or f"write {one_of(operations)}"
             message = f"expected an operation, not {operation!r}"
             raise ThresholdError(message, offset + len(name) + 1, hint)
         return name, operation

@@ -1,0 +1,23 @@
+"""What reports call an error of the database."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+
+def error_kind(error: psycopg.Error) -> str:
+    """What reports count an error under: `40P01 deadlock_detected`, `connection_lost`."""
+    if error.sqlstate is None:
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return "connection_lost" if lost else _condition(type(error))
+    try:
+        return f"{error.sqlstate} {_condition(psycopg.errors.lookup(error.sqlstate))}"
+    except KeyError:
+        return error.sqlstate
+
+
+def _condition(error: type[psycopg.Error]) -> str:
+    """PostgreSQL's name of a condition, of which psycopg makes a class name."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()

@@ -1,0 +1,233 @@
+"""A write mix made ready: its operations compiled, its keys known, its statements tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+import trio
+from psycopg import sql
+
+from stressrun.data.expressions import compile_parameters
+from stressrun.data.feeders import RowSource
+from stressrun.data.mix import draw
+from stressrun.errors import SetupError
+from stressrun.postgres.connection import Connection
+from stressrun.postgres.keys import KeySupply
+from stressrun.postgres.known_keys import MOST_KEYS, KnownKeys
+from stressrun.postgres.operations import (
+    KEY,
+    Copy,
+    Delete,
+    Insert,
+    Operation,
+    Select,
+    Statements,
+    Update,
+    Upsert,
+    Value,
+)
+from stressrun.postgres.ownership import Claim, reserve_keys
+from stressrun.postgres.session import Query, Session
+from stressrun.postgres.tables import describe, identifier, reason
+from stressrun.postgres.values import compile_columns, copy_text, parameter
+from stressrun.scenario.model import NamedOperation, WriteMix
+
+_MEETS_ROWS = frozenset({"update", "delete", "select"})
+_SEEDED_KEYS = """
+select key::text from (
+  select {key} as key, row_number() over (order by {key}) - 1 as number, count(*) over () as total
+  from {table} where {mine}
+) as numbered
+where number % ((total + {most} - 1) / {most}) = 0
+order by number
+"""
+
+Feeding = Callable[[Sequence[str]], Sequence[RowSource]]
+"""The sources of rows for the variables of these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A write mix, ready to run on any number of connections.
+
+    `choose` gives the operation of an index; which it is, its row and its values depend on the
+    random seed, the mix and the index alone as long as no row comes or goes. With a `supply`,
+    inserts bring keys that the run has reserved, rather than the database's own.
+    """
+
+    mix: WriteMix
+    choose: Callable[[int], Operation]
+    supply: KeySupply | None
+
+
+async def prepare(
+    mix: WriteMix,
+    *,
+    connection: Connection,
+    random_seed: int,
+    claim: Claim | None,
+    feeding: Feeding = lambda names: (),
+) -> Program:
+    """Compile a mix whose table, if it has one, is claimed and seeded. Raises SetupError."""
+    try:
+        return await _Preparation(mix, connection, random_seed, claim, feeding).program()
+    except psycopg.Error as error:
+        raise SetupError(
+            f"the writes {mix.name} could not be prepared: {reason(error)}",
+            hint=_hint(mix, error),
+        ) from error
+
+
+class _Preparation:
+    def __init__(
+        self,
+        mix: WriteMix,
+        connection: Connection,
+        random_seed: int,
+        claim: Claim | None,
+        feeding: Feeding,
+    ) -> None:
+        self._mix = mix
+        self._connection = connection
+        self._seed = random_seed
+        self._claim = claim
+        self._feeding = feeding
+        self._site = f"writes.{mix.name}"
+
+    async def program(self) -> Program:
+        weights = self._mix.weights
+        supply = await self._supply()
+        known = await self._known()
+        operations: dict[str, Operation] = {}
+        if self._mix.seed is not None:
+            operations = await self._of_table(supply, known)
+        for named in self._mix.named:
+            if named.name in weights:
+                operations[named.name] = await self._named(named, known)
+        choices = [operations[name] for name in weights]
+        table = draw(tuple(weights.values()), self._seed, self._site)
+        return Program(self._mix, lambda index: choices[table[index % len(table)]], supply)
+
+    async def _of_table(
+        self, supply: KeySupply | None, known: KnownKeys | None
+    ) -> dict[str, Operation]:
+        mix, weights = self._mix, self._mix.weights
+        assert mix.seed is not None
+        table = mix.seed.table
+        tracked = known if "delete" in weights or mix.keys == "latest" else None
+        values: dict[str, Value] = {}
+        if weights.keys() & {"insert", "update", "upsert"}:
+            values = await compile_columns(table, self._seed, parameter)
+        operations: dict[str, Operation] = {}
+        if "insert" in weights:
+            operations["insert"] = Insert(mix, values, supply, tracked)
+        if "copy" in weights:
+            fields = await compile_columns(table, self._seed, copy_text)
+            operations["copy"] = Copy(mix, fields, supply)
+        if known is not None:
+            for name, made in (
+                ("update", lambda: Update(mix, values, known)),
+                ("delete", lambda: Delete(mix, known)),
+                ("select", lambda: Select(mix, known)),
+                ("upsert", lambda: Upsert(mix, values, supply, known, tracks=tracked is not None)),
+            ):
+                if name in weights:
+                    operations[name] = made()
+        return operations
+
+    async def _supply(self) -> KeySupply | None:
+        """Where inserts and upserts get keys from that no other session has."""
+        claim, weights = self._claim, self._mix.weights
+        if claim is None or not weights.keys() & {"insert", "upsert", "copy"}:
+            return None
+        key = claim.table.key
+        if claim.sequence is not None:
+            supply = KeySupply(claim.reserve)
+        elif "upsert" in weights and key not in {column.name for column in claim.table.columns}:
+            found = await describe(self._connection, claim.table.name)
+            sequence = found.sequences.get(key) if found is not None else None
+            if sequence is None:
+                raise SetupError(
+                    f"the upserts of {self._mix.name} have no keys for new rows: no sequence "
+                    f"counts {claim.table.name}.{key}",
+                    hint=f"add {key} to the columns with a generator, such as {{uuid: true}}",
+                )
+            supply = KeySupply(lambda connection, count: reserve_keys(connection, sequence, count))
+        else:
+            return None
+        await supply.refill(self._connection, 1)
+        return supply
+
+    async def _known(self) -> KnownKeys | None:
+        """The rows of the run that operations meet."""
+        mix, claim = self._mix, self._claim
+        if claim is None:
+            return None
+        key = claim.table.key
+        query = sql.SQL(_SEEDED_KEYS).format(
+            key=sql.Identifier(key),
+            table=identifier(claim.table.name),
+            mine=claim.mine(),
+            most=MOST_KEYS,
+        )
+        needed = self._needs_rows()
+        keys = []
+        if needed or "upsert" in mix.weights:
+            keys = [key.encode() async for (key,) in await self._connection.execute(query)]
+        if needed and not keys:
+            raise SetupError(
+                f"operations of {mix.name} meet rows that are there, and {claim.table.name} "
+                "holds no row of this run",
+                hint=f"seed some first: give {mix.name} rows above 0",
+            )
+        return KnownKeys(keys, mix.keys, self._seed, self._site)
+
+    def _needs_rows(self) -> bool:
+        chosen = any(KEY in _variables(named) for named in self._mix.named)
+        return chosen or not self._mix.weights.keys().isdisjoint(_MEETS_ROWS)
+
+    async def _named(self, named: NamedOperation, known: KnownKeys | None) -> Statements:
+        site = f"{self._site}.{named.name}"
+        statements = []
+        for number, template in enumerate(named.statements):
+            pieces, reads = compile_parameters(template, self._seed, f"{site}.{number}", parameter)
+            query = Query(pieces)
+            await self._try(named.name, query)
+            statements.append((query, reads))
+            await trio.lowlevel.checkpoint()
+        used = _variables(named)
+        begin = b"begin" if named.transaction else None
+        if begin is not None and self._mix.isolation is not None:
+            begin += b" isolation level " + self._mix.isolation.encode()
+        return Statements(
+            named.name,
+            statements,
+            begin=begin,
+            sources=self._feeding(used),
+            known=known if KEY in used else None,
+        )
+
+    async def _try(self, name: str, query: Query) -> None:
+        """Have the server parse a statement, so that a fault in it is told before the load."""
+        connection = self._connection
+        try:
+            async with connection.lock:
+                await connection.wait(Session(connection).check(query))
+        except psycopg.Error as error:
+            raise SetupError(
+                f"the operation {name} of the writes {self._mix.name} is no statement that the "
+                f"server takes: {reason(error)}",
+                hint=f"it reads: {' '.join(query.text.decode().split())}",
+            ) from error
+
+
+def _variables(named: NamedOperation) -> list[str]:
+    return [name for template in named.statements for name, _ in template.variables]
+
+
+def _hint(mix: WriteMix, error: psycopg.Error) -> str:
+    if mix.seed is None:
+        return "check its operations against the database"
+    return f"let the database's user read {mix.seed.table.name} and use its sequence"

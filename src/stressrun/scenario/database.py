@@ -1,0 +1,62 @@
+"""The `database:` of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stressrun.scenario.model import Database
+from stressrun.scenario.nodes import Plain
+from stressrun.scenario.part import Part
+from stressrun.scenario.references import is_postgres
+from stressrun.scenario.urls import database_url
+from stressrun.units import parse_duration
+
+_TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_timeout")
+# PostgreSQL keeps a timeout in whole milliseconds, of 31 bits.
+_SHORTEST, _LONGEST = 0.001, 24 * 86400.0
+
+
+def build_database(
+    root: Part, services: Mapping[str, Plain], needing: Part | None
+) -> Database | None:
+    """The database, by default the only PostgreSQL service if there is a part `needing` one."""
+    if "database" not in root:
+        url = None if needing is None else _only_server(needing, services)
+        return None if url is None else Database(url)
+    part = root.get("database")
+    if part is None:
+        return None
+    given = part if isinstance(part.value, str) else part.get("url")
+    url = _only_server(part, services) if given is None else database_url(given, services)
+    return None if url is None else Database(url, **_settings(part))
+
+
+def _only_server(needing: Part, services: Mapping[str, Plain]) -> str | None:
+    servers = [name for name, service in services.items() if is_postgres(service)]
+    if len(servers) == 1:
+        return f"${{services.{servers[0]}.url}}"
+    hint = "such as database: postgresql://127.0.0.1/app"
+    if servers:
+        hint = f"say which: database: ${{services.{servers[0]}.url}}"
+    needing.fault("this needs a database", hint, at_key=True)
+    return None
+
+
+def _settings(part: Part) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        key: timeout.parsed(_seconds, 1.0)
+        for key in _TIMEOUTS
+        if (timeout := part.get(key)) is not None
+    }
+    free = part.get("min_free_connections")
+    if free is not None:
+        settings["min_free_connections"] = int(free.number())
+    return settings
+
+
+def _seconds(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds and not _SHORTEST <= seconds <= _LONGEST:
+        raise ValueError("expected 0s for no timeout, or one from 1ms to 576h")
+    return seconds
