@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from postgres_server import running_server
 from psycopg import sql
+
+from postgres_server import running_server
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from random import Random
 
 import psycopg
 import trio
-from postgres_samples import Connecting, ask, rows_of
+from postgres_samples import Connecting, rows_of, wait_until_idle
 from psycopg.abc import PQGen
 
 from stressrun.postgres.connection import Connection, Outcome, connect
@@ -25,23 +25,9 @@ from stressrun.postgres.session import Query, Session
 from stressrun.postgres.waiting import wait_for_either
 from stressrun.safety.guard import Guard
 
-WITHIN = 20
-"""Seconds in which what must end at once has ended, on any machine."""
-
 _INSERT = Query(["insert into t values (", "), (", ")"])
 _SLOW = Query(["insert into t select ", "::bigint from generate_series(1, 2), pg_sleep(0.01)"])
 _HALF = Query(["insert into t values (", ")"])
-
-
-async def wait_until_idle(connection: Connection) -> None:
-    """Wait until no other session of the database runs anything, or holds a transaction open."""
-    with trio.fail_after(WITHIN):
-        while await ask(
-            connection,
-            "select count(*) from pg_stat_activity where datname = current_database()"
-            " and pid <> pg_backend_pid() and state <> 'idle'",
-        ):
-            await trio.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import trio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 from stressrun.data.generators import parse_generator
 from stressrun.postgres.connection import Connection
 from stressrun.scenario.model import Column, Index, Seed, Table, WriteMix
+
+WITHIN = 20
+"""Seconds in which what must end at once has ended, on any machine."""
 
 Connecting = Callable[[], Awaitable[Connection]]
 
@@ -43,3 +49,30 @@ async def ask(connection: Connection, query: str) -> Any:
 
 async def rows_of(connection: Connection, query: str) -> list[tuple[Any, ...]]:
     return await (await connection.execute(query)).fetchall()
+
+
+async def wait_until_idle(connection: Connection) -> None:
+    """Wait until no other session of the database runs anything, or holds a transaction open."""
+    with trio.fail_after(WITHIN):
+        while await ask(
+            connection,
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and pid <> pg_backend_pid() and state <> 'idle'",
+        ):
+            await trio.sleep(0.01)
+
+
+async def wait_until_busy(connection: Connection, pid: int) -> None:
+    """Wait until a session runs a statement that waits for something."""
+    with trio.fail_after(WITHIN):
+        while not await ask(
+            connection,
+            f"select count(*) from pg_stat_activity where pid = {pid} and state = 'active'"
+            " and wait_event_type is not null",
+        ):
+            await trio.sleep(0.005)
+
+
+def with_parts(url: str, **parts: str) -> str:
+    """A database URL with some of its parts changed."""
+    return make_conninfo("", **{**conninfo_to_dict(url), **parts})

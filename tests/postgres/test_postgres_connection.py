@@ -6,17 +6,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import trio
-from postgres_samples import ask
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from postgres_samples import ask, with_parts
 
 from stressrun.errors import RefusedError, SetupError
 from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.safety.guard import Guard
-
-
-def with_parts(url: str, **parts: str) -> str:
-    return make_conninfo("", **{**conninfo_to_dict(url), **parts})
 
 
 @pytest.fixture

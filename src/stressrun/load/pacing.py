@@ -45,7 +45,7 @@ class Pacing:
         return ceil(round(self.area, 6))
 
     def expected(self, elapsed: float) -> float:
-        """How many arrivals are due in the first `elapsed` seconds; of Poisson arrivals the mean."""
+        """How many arrivals are due in the first `elapsed` seconds; of Poisson ones the mean."""
         elapsed = min(max(elapsed, 0.0), self.duration)
         change = (self.rate.end - self.rate.start) / self.duration
         return (self.rate.start + change * elapsed / 2) * elapsed

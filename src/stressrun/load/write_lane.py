@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import psycopg
 import trio
-from psycopg import pq
 from psycopg.waiting import Ready, Wait
 
 from stressrun.data.feeders import Exhausted
 from stressrun.errors import StressrunError
 from stressrun.load.assignment import REST
+from stressrun.load.executors import Executor
+from stressrun.load.pipeline import send_all
 from stressrun.load.poller import READ, WRITE, Poller
 from stressrun.load.writers import MixLoad, Task, Writer
-from stressrun.metrics.recorder import Sample
-from stressrun.postgres.failure import error_kind
-from stressrun.postgres.operations import NoRows, Single
+from stressrun.postgres.connection import Aborted
+from stressrun.postgres.keys import KeySupply
+from stressrun.postgres.operations import NoRows
 from stressrun.postgres.pool import Pool
-from stressrun.postgres.session import Done, Session
+from stressrun.postgres.session import Session
 
 _TURN = 5_000_000
 _TURN_SECONDS = _TURN / 1e9
 _RETRIED = frozenset({"40001", "40P01"})
-_CANCELED = "57014"
 _NEVER = 1 << 62
+_READ = Wait.R
+# What is ready, by the events told of it; an error is read, which tells what it is.
+_READY = {0: Ready.R, READ: Ready.R, WRITE: Ready.W, READ | WRITE: Ready.RW}
 
 
 class WriteLane:
@@ -45,7 +47,6 @@ class WriteLane:
         self._busy: set[Writer] = set()
         self._by_descriptor: dict[int, Writer] = {}
         self._mixes: Sequence[MixLoad] = ()
-        self._ending = False
 
     @property
     def active(self) -> int:
@@ -59,12 +60,10 @@ class WriteLane:
         """
         self._mixes = mixes
         self._record_lag = record_lag
-        self._ending = False
         try:
             async with trio.open_nursery() as self._nursery:
                 await self._drive()
         finally:
-            self._ending = True
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as nursery:
                     for writer in list(self._busy):
@@ -73,13 +72,14 @@ class WriteLane:
                 assert mix.executor is not None
                 mix.drop(min(self._clock(), mix.executor.end))
 
-    async def connect(self, writer: Writer) -> None:
+    async def connect(self, writer: Writer) -> Session:
         """Give a writer its connection. Raises SetupError, RefusedError."""
         connection = await self._pool.connect(writer.mix.connect)
-        writer.session = Session(connection, writer.mix.program.mix.protocol)
+        session = writer.session = Session(connection, writer.mix.program.mix.protocol)
         writer.descriptor = connection.pgconn.socket
         self._by_descriptor[writer.descriptor] = writer
         self._poller.register(writer.descriptor, READ)
+        return session
 
     def wake(self) -> None:
         """Look at once at executors whose end was moved, or at a pool that may use more or less."""
@@ -122,7 +122,7 @@ class WriteLane:
                 if writer is None:
                     poller.timer_fired()
                 elif writer.steps is not None:
-                    self._go_on(writer, event)
+                    self._step(writer, _READY[event & (READ | WRITE)])
                 elif writer not in self._busy:
                     self._look_at_idle(writer)
 
@@ -153,118 +153,118 @@ class WriteLane:
             writer = mix.idle.pop()
             mix.running += 1
             self._busy.add(writer)
-            self._begin(writer, taken, now)
+            self._begin(writer, executor, taken, now)
 
-    def _begin(self, writer: Writer, taken: tuple[int, int], now: int) -> None:
+    def _renew(self, writer: Writer, now: int) -> None:
+        """Give a writer that has come to an end its next operation, if there is one for it."""
+        mix, executor = writer.mix, writer.mix.executor
+        assert executor is not None
+        if not mix.idle:
+            mix.free_since = now
+        taken = None if self._pool.over else executor.take(now, mix.running - 1)
+        if taken is None:
+            self._finish(writer)
+        else:
+            writer.tasks.clear()
+            self._begin(writer, executor, taken, now)
+
+    def _begin(self, writer: Writer, executor: Executor, taken: tuple[int, int], now: int) -> None:
         """Have a writer begin what its executor gave, and in a pipeline more of what is due."""
         mix = writer.mix
-        self._take_on(writer, taken, now)
-        depth = mix.program.mix.pipeline
-        if depth > 1:
-            assert mix.executor is not None
-            while len(writer.tasks) < depth and (more := mix.executor.take(now, mix.running - 1)):
-                self._take_on(writer, more, now)
-        needed = sum([task.operation.keys_needed for task in writer.tasks])
-        supply = mix.program.supply
-        if writer.session is None or (needed and supply is not None and not supply.has(needed)):
+        more: tuple[int, int] | None = taken
+        while more is not None:
+            number, due = more
+            if executor.keeps_time:
+                # Late because every writer was busy is the database's doing, not the generator's.
+                if due >= mix.free_since:
+                    self._record_lag(now - due)
+            else:
+                due = 0
+            writer.tasks.append(mix.task(number, due))
+            full = len(writer.tasks) >= mix.depth
+            more = None if full else executor.take(now, mix.running - 1)
+        needed = 0
+        if mix.supply is not None:
+            needed = sum(task.operation.keys_needed for task in writer.tasks)
+        if writer.session is None or (mix.supply is not None and not mix.supply.has(needed)):
             self._nursery.start_soon(self._make_ready, writer, needed)
         else:
-            self._launch(writer)
-
-    def _take_on(self, writer: Writer, taken: tuple[int, int], now: int) -> None:
-        """Make one operation a task of the writer's, and its plan with it."""
-        mix = writer.mix
-        assert mix.executor is not None
-        number, due = taken
-        keeps_time = mix.executor.keeps_time
-        # Late because every writer was busy is the database's doing, not the generator's.
-        if keeps_time and due >= mix.free_since:
-            self._record_lag(now - due)
-        operation, index = mix.operation(number)
-        task = Task(operation, mix.row(operation), index, due if keeps_time else 0)
-        task.row.planned += 1
-        writer.tasks.append(task)
+            self._launch(writer, writer.session)
 
     async def _make_ready(self, writer: Writer, keys_needed: int) -> None:
         """Connect, or reserve keys, before the operation can begin."""
         try:
-            if writer.session is None:
-                await self.connect(writer)
-            supply = writer.mix.program.supply
-            assert writer.session is not None
-            if supply is not None and not supply.has(keys_needed):
-                # Only trio waits for the connection meanwhile.
-                self._poller.modify(writer.descriptor, 0)
-                await supply.refill(writer.session.connection, keys_needed)
-                self._poller.modify(writer.descriptor, READ)
+            session = writer.session or await self.connect(writer)
+            if writer.mix.supply is not None:
+                await self._refill(writer, session, writer.mix.supply, keys_needed)
         except (psycopg.Error, StressrunError) as error:
-            now = self._clock()
-            no_connection = writer.session is None
-            for task in writer.tasks:
-                task.begin = now
-                kind = "no_connection" if no_connection else _kind(error, "no_keys")
-                self._fail(task, kind, str(error), now)
-            if writer.session is not None and writer.session.connection.closed:
-                self._disconnect(writer)
-            await trio.sleep(self._pool.failed() if no_connection else REST)
-            self._finish(writer)
+            await self._refuse(writer, error)
         else:
-            self._launch(writer)
-        self._poller.wake()
+            self._launch(writer, session)
+            self._poller.wake()
 
-    def _launch(self, writer: Writer) -> None:
-        """Make the plans of a writer's tasks, and begin."""
-        for task in list(writer.tasks):
-            try:
-                task.plan = task.operation.plan(task.index)
-            except (NoRows, Exhausted) as error:
-                kind = "no_rows" if isinstance(error, NoRows) else str(error)
-                task.row.refuse(kind)
-                writer.tasks.remove(task)
-        if not writer.tasks:
-            # Alone, it would do nothing but fail as fast as the machine can.
-            self._nursery.start_soon(self._rest, writer)
-            return
-        begin = self._clock()
+    async def _refill(
+        self, writer: Writer, session: Session, supply: KeySupply, keys_needed: int
+    ) -> None:
+        # Only trio waits for the connection meanwhile.
+        self._poller.modify(writer.descriptor, 0)
+        await supply.refill(session.connection, keys_needed)
+        self._poller.modify(writer.descriptor, READ)
+
+    async def _refuse(self, writer: Writer, error: psycopg.Error | StressrunError) -> None:
+        """Count operations that could not begin, and wait before the next attempt."""
+        now = self._clock()
+        pause = REST if writer.session is not None else self._pool.failed()
         for task in writer.tasks:
-            task.begin = begin
-            task.due = task.due or begin
-        writer.attempts = 0
-        self._send(writer)
+            if isinstance(error, psycopg.Error):
+                task.fail(error, now)
+            else:
+                kind = "no_keys" if writer.session is not None else "no_connection"
+                task.refuse(kind, error, now)
+        if writer.session is not None and writer.session.connection.closed:
+            self._disconnect(writer)
+        await self._rest(writer, pause)
 
-    async def _rest(self, writer: Writer) -> None:
-        await trio.sleep(REST)
+    async def _rest(self, writer: Writer, pause: float) -> None:
+        """Keep a writer that could do nothing from doing that as fast as the machine can."""
+        await trio.sleep(pause)
         self._finish(writer)
         self._poller.wake()
 
-    def _send(self, writer: Writer) -> None:
-        session = writer.session
-        assert session is not None
-        if writer.mix.program.mix.pipeline > 1:
-            calls = []
-            for task in writer.tasks:
-                operation = task.operation
-                assert isinstance(operation, Single)
-                calls.append((operation.query, task.plan))
-            writer.steps = session.run_all(calls, partial(self._ended_in_pipeline, writer))
-        else:
-            (task,) = writer.tasks
+    def _launch(self, writer: Writer, session: Session) -> None:
+        """Make the plans of a writer's tasks, and begin."""
+        tasks = writer.tasks
+        for task in tuple(tasks):
             try:
+                task.plan = task.operation.plan(task.index)
+            except NoRows:
+                task.row.refuse("no_rows")
+                tasks.remove(task)
+            except Exhausted as exhausted:
+                task.row.refuse(str(exhausted))
+                tasks.remove(task)
+        if not tasks:
+            self._nursery.start_soon(self._rest, writer, REST)
+            return
+        begin = self._clock()
+        for task in tasks:
+            task.begin = begin
+        writer.attempts = 0
+        self._send(writer, session)
+
+    def _send(self, writer: Writer, session: Session) -> None:
+        try:
+            if writer.mix.depth > 1:
+                writer.steps = send_all(writer.tasks, session, self._clock)
+            else:
+                task = writer.tasks[0]
                 writer.steps = task.operation.start(session, task.plan)
-            except psycopg.Error as error:
-                self._failed(writer, error)
-                return
-        self._step(writer, 0)
+        except psycopg.Error as error:
+            self._failed(writer, error)
+        else:
+            self._step(writer, 0)
 
     # Going on.
-
-    def _go_on(self, writer: Writer, event: int) -> None:
-        ready = 0
-        if event & WRITE:
-            ready |= _WRITABLE
-        if event & ~WRITE:
-            ready |= _READABLE
-        self._step(writer, ready)
 
     def _step(self, writer: Writer, ready: int) -> None:
         """Bring a writer's operation on until it waits, or has ended."""
@@ -284,94 +284,37 @@ class WriteLane:
 
     def _came_to_an_end(self, writer: Writer, outcome: Any) -> None:
         now = self._clock()
-        if writer.mix.program.mix.pipeline == 1:
-            (task,) = writer.tasks
+        task = writer.tasks[0]
+        if not task.settled:
             try:
                 done = task.operation.done(outcome, task.plan)
             except psycopg.Error as error:
                 self._failed(writer, error)
                 return
-            self._succeed(task, done, now)
+            task.succeed(done, now)
         self._renew(writer, now)
-
-    def _renew(self, writer: Writer, now: int) -> None:
-        """Give a writer that has come to an end its next operation, if there is one for it."""
-        mix = writer.mix
-        if not mix.idle:
-            mix.free_since = now
-        assert mix.executor is not None
-        taken = None if self._pool.over else mix.executor.take(now, mix.running - 1)
-        if taken is None:
-            self._finish(writer)
-        else:
-            writer.tasks.clear()
-            self._begin(writer, taken, now)
-
-    def _succeed(self, task: Task, done: Done, end: int) -> None:
-        row = task.row
-        row.rows += done.rows
-        row.rows_added += done.added
-        row.succeed(end - task.begin, end - task.due, done.sent, done.received)
-        task.settled = True
 
     def _failed(self, writer: Writer, error: psycopg.Error) -> None:
         """An operation has failed: it is tried again, counted, or its end is unknown."""
-        assert writer.session is not None
-        lost = writer.session.connection.closed
-        task = writer.tasks[0]
+        session = writer.session
+        assert session is not None
+        lost = session.connection.closed
         if error.sqlstate in _RETRIED and writer.attempts < writer.mix.program.mix.retries:
             writer.attempts += 1
-            task.row.retried += 1
-            self._send(writer)
+            writer.tasks[0].row.retried += 1
+            self._send(writer, session)
             return
-        self._settle_failed(writer, error, lost=lost)
-        if lost:
-            self._disconnect(writer)
-        self._finish(writer)
-
-    def _settle_failed(self, writer: Writer, error: psycopg.Error, *, lost: bool) -> None:
         now = self._clock()
         for task in writer.tasks:
             if task.settled:
                 continue
             if lost and error.sqlstate is None and task.operation.writes:
-                # The server may have done it, and could not say so any more.
-                self._keep_sample(task, error_kind(error), str(error))
-                task.row.unknown += 1
-                task.settled = True
+                task.lose(error)
             else:
-                self._fail(task, error_kind(error), str(error), now)
-
-    def _ended_in_pipeline(
-        self, writer: Writer, number: int, outcome: pq.abc.PGresult | psycopg.Error
-    ) -> None:
-        task = writer.tasks[number]
-        if not isinstance(outcome, psycopg.Error):
-            operation = task.operation
-            assert isinstance(operation, Single)
-            self._succeed(task, operation.read(outcome, task.plan), self._clock())
-        elif self._ending and outcome.sqlstate == _CANCELED:
-            self._interrupt(task)
-        else:
-            self._fail(task, error_kind(outcome), str(outcome), self._clock())
-
-    def _fail(self, task: Task, kind: str, message: str, now: int) -> None:
-        self._keep_sample(task, kind, message)
-        if task.plan is not None:
-            task.operation.failed(task.plan)
-        task.row.fail(kind, now - task.begin, now - (task.due or task.begin), 0, 0)
-        task.settled = True
-
-    def _interrupt(self, task: Task) -> None:
-        if task.plan is not None:
-            task.operation.failed(task.plan)
-        task.row.interrupted += 1
-        task.settled = True
-
-    @staticmethod
-    def _keep_sample(task: Task, kind: str, message: str) -> None:
-        if task.row.wants_sample(kind):
-            task.row.keep(Sample(kind, " ".join(message.split()), task.operation.text, ""))
+                task.fail(error, now)
+        if lost:
+            self._disconnect(writer)
+        self._finish(writer)
 
     def _finish(self, writer: Writer) -> None:
         """The writer is free again."""
@@ -427,43 +370,30 @@ class WriteLane:
         writer.session = None
         writer.waits_to_write = False
 
-    def _settle_applied(self, task: Task, outcome: Any) -> None:
-        """Count an operation that came to an end although it was to be ended."""
-        try:
-            self._succeed(task, task.operation.done(outcome, task.plan), self._clock())
-        except psycopg.Error as error:
-            if error.sqlstate == _CANCELED:
-                self._interrupt(task)
-            else:
-                self._fail(task, error_kind(error), str(error), self._clock())
-
     async def _abort(self, writer: Writer) -> None:
         """Have the server end what a writer does, and count what became of it."""
         if writer.steps is not None and writer.session is not None:
             connection = writer.session.connection
-            steps = writer.steps
-            outcome, value = await connection.abort(steps)
             for task in writer.tasks:
-                if task.settled:
-                    continue
-                if outcome == "applied":
-                    self._settle_applied(task, value)
-                elif outcome == "unknown" and task.operation.writes:
-                    task.row.unknown += 1
-                else:
-                    self._interrupt(task)
+                task.ending = True
+            aborted = await connection.abort(writer.steps)
+            for task in writer.tasks:
+                if not task.settled:
+                    self._settle_aborted(task, aborted)
             if connection.closed:
                 self._disconnect(writer)
         for task in writer.tasks:
             if not task.settled:
-                self._interrupt(task)
+                task.interrupt()
         self._finish(writer)
 
-
-_READ = Wait.R
-_READABLE = int(Ready.R)
-_WRITABLE = int(Ready.W)
-
-
-def _kind(error: psycopg.Error | StressrunError, otherwise: str) -> str:
-    return error_kind(error) if isinstance(error, psycopg.Error) else otherwise
+    def _settle_aborted(self, task: Task, aborted: Aborted[Any]) -> None:
+        if aborted.outcome == "unknown" and task.operation.writes:
+            task.lose(None)
+        elif aborted.outcome != "applied":
+            task.interrupt()
+        else:
+            try:
+                task.succeed(task.operation.done(aborted.result, task.plan), self._clock())
+            except psycopg.Error as error:
+                task.fail(error, self._clock())

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import psycopg
+
 from stressrun.load.executors import Executor, executor, most_users
 from stressrun.load.pacing import Pacing, Segment
-from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.recorder import Recorder, Row, Sample
+from stressrun.postgres.failure import CANCELED, error_kind
 from stressrun.postgres.mix import Program
 from stressrun.postgres.operations import Operation, Plan
 from stressrun.postgres.pool import Connect
-from stressrun.postgres.session import Session
+from stressrun.postgres.session import Done, Session
 from stressrun.scenario.model import Arrivals, Stage
 
 
 class Task:
-    """One operation under way: what it is to do, when it was due and when it began (ns).
+    """One operation under way, and where it is counted.
 
-    Where it keeps no time, `due` is 0 until it begins.
+    Instants are nanoseconds: `due` is 0 where only its beginning counts. Once it is `ending`, the
+    server is asked to cancel it.
     """
 
-    __slots__ = ("begin", "due", "index", "operation", "plan", "row", "settled")
+    __slots__ = ("begin", "due", "ending", "index", "operation", "plan", "row", "settled")
 
     def __init__(self, operation: Operation, row: Row, index: int, due: int) -> None:
         self.operation = operation
@@ -31,6 +35,52 @@ class Task:
         self.begin = 0
         self.plan: Plan = None
         self.settled = False
+        self.ending = False
+        row.planned += 1
+
+    def succeed(self, done: Done, end: int) -> None:
+        """It did what it was to do."""
+        row = self.row
+        row.rows += done.rows
+        row.rows_added += done.added
+        begin = self.begin
+        row.succeed(end - begin, end - (self.due or begin), done.sent, done.received)
+        self.settled = True
+
+    def fail(self, error: psycopg.Error, end: int) -> None:
+        """The server refused it, or had to end it."""
+        if self.ending and error.sqlstate == CANCELED:
+            self.interrupt()
+        else:
+            self.refuse(error_kind(error), error, end)
+
+    def refuse(self, kind: str, error: Exception, end: int) -> None:
+        """It came to nothing."""
+        self._keep_sample(kind, error)
+        if self.plan is not None:
+            self.operation.failed(self.plan)
+        begin = self.begin or end
+        self.row.fail(kind, end - begin, end - (self.due or begin), 0, 0)
+        self.settled = True
+
+    def interrupt(self) -> None:
+        """It had no time left, and did nothing."""
+        if self.plan is not None:
+            self.operation.failed(self.plan)
+        self.row.interrupted += 1
+        self.settled = True
+
+    def lose(self, error: psycopg.Error | None) -> None:
+        """The server may have done it, and could not say so any more."""
+        if error is not None:
+            self._keep_sample(error_kind(error), error)
+        self.row.unknown += 1
+        self.settled = True
+
+    def _keep_sample(self, kind: str, error: Exception) -> None:
+        if self.row.wants_sample(kind):
+            message = " ".join(str(error).split())
+            self.row.keep(Sample(kind, message, self.operation.text, ""))
 
 
 class Writer:
@@ -60,6 +110,8 @@ class MixLoad:
 
     def __init__(self, program: Program, recorder: Recorder, connect: Connect) -> None:
         self.program = program
+        self.supply = program.supply
+        self.depth = program.mix.pipeline
         self.connect = connect
         self.writers: list[Writer] = []
         self.idle: list[Writer] = []
@@ -90,19 +142,17 @@ class MixLoad:
     def name(self) -> str:
         return self.program.mix.name
 
-    def operation(self, number: int) -> tuple[Operation, int]:
-        """The operation of a stage's number, and its index, which no stage repeats."""
+    def task(self, number: int, due: int) -> Task:
+        """What the executor's number is to do; no stage repeats an index of another."""
         index = self._first_index + number
-        self._next_index = max(self._next_index, index + 1)
-        return self.program.choose(index), index
-
-    def row(self, operation: Operation) -> Row:
-        """Where an operation is counted."""
+        if index >= self._next_index:
+            self._next_index = index + 1
+        operation = self.program.choose(index)
         row = self._rows.get(operation.name)
         if row is None:
-            name = f"{self.program.mix.name}.{operation.name}"
+            name = f"{self.name}.{operation.name}"
             row = self._rows[operation.name] = self._recorder.row("operation", name)
-        return row
+        return Task(operation, row, index, due)
 
     def stop(self, now: int) -> None:
         """Start nothing more."""
@@ -122,7 +172,4 @@ class MixLoad:
         """Count what was due by now and never started."""
         assert self.executor is not None
         for number in self.executor.drop(now):
-            operation, _ = self.operation(number)
-            row = self.row(operation)
-            row.planned += 1
-            row.dropped += 1
+            self.task(number, 0).row.dropped += 1

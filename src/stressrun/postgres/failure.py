@@ -6,6 +6,9 @@ import re
 
 import psycopg
 
+CANCELED = "57014"
+"""The SQLSTATE of a statement that was cancelled."""
+
 
 def error_kind(error: psycopg.Error) -> str:
     """What reports count an error under: `40P01 deadlock_detected`, `connection_lost`."""
