@@ -32,7 +32,7 @@ _TURN = 5_000_000
 _TURN_SECONDS = _TURN / 1e9
 _RETRIED = frozenset({"40001", "40P01"})
 _NEVER = 1 << 62
-_READ = Wait.R
+_READ = int(Wait.R)
 # What is ready, by the events told of it; an error is read, which tells what it is.
 _READY = {0: Ready.R, READ: Ready.R, WRITE: Ready.W, READ | WRITE: Ready.RW}
 

@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
-from stressrun.data.pools import draw_number, randomness
+from stressrun.data.pools import draw_pool, randomness
 
 MOST_KEYS = 100_000
-_SCALE = 2**53
 # The skew of YCSB's zipfian distribution: Cooper et al., "Benchmarking cloud serving systems with
 # YCSB", 2010.
 _SKEW = 0.99
@@ -72,9 +71,9 @@ class KnownKeys:
 def _ranks(choice: str, count: int, seed: int, site: str) -> Callable[[int], int]:
     if choice == "sequential":
         return lambda index: index
-    number = draw_number(_SCALE, seed, f"{site}.ranks")
     if choice == "uniform":
-        return number
+        return draw_pool(lambda random: random.randrange(MOST_KEYS), seed, f"{site}.ranks")
     shares = list(accumulate(rank**-_SKEW for rank in range(1, max(count, 1_000) + 1)))
-    total = shares[-1] / _SCALE
-    return lambda index: bisect_left(shares, number(index) * total)
+    return draw_pool(
+        lambda random: bisect_left(shares, random.random() * shares[-1]), seed, f"{site}.ranks"
+    )

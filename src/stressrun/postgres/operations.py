@@ -382,7 +382,7 @@ def _updated(mix: WriteMix) -> Sequence[str]:
 
 
 def _bytes_in(parameters: Parameters) -> int:
-    return sum([len(value) for value in parameters if value is not None])
+    return sum(map(len, filter(None, parameters)))
 
 
 def _first_column(result: pq.abc.PGresult) -> list[bytes]:

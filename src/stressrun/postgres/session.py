@@ -23,7 +23,8 @@ from stressrun.postgres.connection import Connection
 Parameters = Sequence[bytes | None]
 PREPARED, EXTENDED, SIMPLE = "prepared", "extended", "simple"
 
-_FAILED = pq.ExecStatus.FATAL_ERROR
+# As numbers, which they are compared with for each operation.
+_FAILED = int(pq.ExecStatus.FATAL_ERROR)
 _IDLE = pq.TransactionStatus.IDLE
 # What is put into the COPY at once: libpq buffers it whole until the socket takes it.
 _COPY_BLOCK = 64 * 1024
