@@ -40,7 +40,7 @@ from benchmarks.measuring import (
     free_port,
     machine,
     main,
-    run_pinned,
+    run_client,
     started,
 )
 
@@ -86,7 +86,7 @@ def honesty(_: Namespace) -> int:
 def _stressrun_row() -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="benchmark-client-") as place, _server() as url:
         folder = Path(place)
-        run_pinned(
+        run_client(
             stressrun_command("freezes", folder, ()),
             folder=folder,
             patience=_SECONDS + PATIENCE,
@@ -104,7 +104,7 @@ def _beside() -> str:
     each = str(_RATE // CONNECTIONS)
     with tempfile.TemporaryDirectory(prefix="benchmark-client-") as place, _server() as url:
         folder = Path(place)
-        run_pinned(
+        run_client(
             [hey, "-c", str(CONNECTIONS), "-q", each, "-z", f"{_SECONDS}s", url],
             folder=folder,
             patience=_SECONDS + PATIENCE,

@@ -15,14 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from math import inf
-from statistics import median
-from typing import Any
-
-from tabulate import tabulate
 
 from benchmarks.contenders import (
     CONNECTIONS,
@@ -39,10 +35,12 @@ from benchmarks.measuring import (
     Sample,
     machine,
     main,
-    run_pinned,
+    run_client,
     wake_up_cost,
 )
 from benchmarks.nginx import Nginx, nginx_running, nginx_version
+from benchmarks.tables import Goal, goals_table, scaled, table, whole
+from benchmarks.turns import in_turns
 from stressrun import __version__
 
 
@@ -67,38 +65,6 @@ class Figures:
     achieved: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What the engine wants to reach: a value and its limit. No value: there was no such turn.
-
-    A speed is by the CPU of the worker; `all_processes` is the same by the CPU of all under load,
-    as it is for the peers.
-    """
-
-    text: str
-    limit: float
-    value: float | None
-    all_processes: float | None = None
-    at_most: bool = False
-
-    @property
-    def failed(self) -> bool:
-        return self.value is not None and not self._holds(self.value)
-
-    @property
-    def outcome(self) -> str:
-        if self.value is None:
-            return "no figure"
-        if self.failed:
-            return "not met"
-        if self.all_processes is None or self._holds(self.all_processes):
-            return "met"
-        return "met by the worker alone"
-
-    def _holds(self, value: float) -> bool:
-        return value <= self.limit if self.at_most else value >= self.limit
-
-
 def benchmark(options: Namespace) -> int:
     """Run all rounds and print the tables; 1 when a goal is not met or a turn was unsound."""
     installed = list(peers(options))
@@ -110,28 +76,16 @@ def benchmark(options: Namespace) -> int:
             print(f"skipped: {name} is not installed", file=sys.stderr)
     if not chosen:
         raise BenchmarkError("none of the clients is installed")
-    turns: dict[str, list[Figures]] = {contender.name: [] for contender in chosen}
-    unsound = []
     with nginx_running() as server:
-        for number in range(options.rounds):
-            for contender in chosen:
-                try:
-                    figures = take_turn(contender, server, options.seconds)
-                except BenchmarkError as error:
-                    unsound.append(f"{contender.name}, round {number + 1}: {error}")
-                    print(unsound[-1], file=sys.stderr)
-                    continue
-                turns[contender.name].append(figures)
-                print(
-                    f"{contender.name}, round {number + 1}: "
-                    f"{_whole(figures.under_load)} requests per CPU second",
-                    file=sys.stderr,
-                    flush=True,
-                )
-    medians = {name: median_of(taken) for name, taken in turns.items() if taken}
-    goals = list(goals_of(medians))
-    print(report(medians, goals, options, versions))
-    return 1 if unsound or any(goal.failed for goal in goals) else 0
+        taken = in_turns(
+            chosen,
+            options.rounds,
+            lambda contender: take_turn(contender, server, options.seconds),
+            lambda figures: f"{whole(figures.under_load)} requests per CPU second",
+        )
+    goals = list(goals_of(taken.medians))
+    print(report(taken.medians, goals, options, versions))
+    return 1 if not taken.sound or any(goal.failed for goal in goals) else 0
 
 
 def take_turn(contender: Contender, server: Nginx, seconds: int) -> Figures:
@@ -139,7 +93,7 @@ def take_turn(contender: Contender, server: Nginx, seconds: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="benchmark-client-") as place:
         folder = Path(place)
         before = server.counters()
-        cost = run_pinned(
+        cost = run_client(
             contender.command(server, seconds, folder),
             folder=folder,
             patience=seconds + PATIENCE,
@@ -196,15 +150,6 @@ def _check(told: Told, requests: int, connections: int) -> None:
         raise BenchmarkError(f"it opened {connections:,} connections for {CONNECTIONS} users")
 
 
-def median_of(turns: Sequence[Figures]) -> Figures:
-    """The median of each figure by itself."""
-    medians: dict[str, Any] = {}
-    for field in fields(Figures):
-        values = [value for turn in turns if (value := getattr(turn, field.name)) is not None]
-        medians[field.name] = median(values) if values else None
-    return Figures(**medians)
-
-
 def goals_of(medians: Mapping[str, Figures]) -> Iterator[Goal]:
     """The goals of the engine, held against the medians."""
     speed = partial(_speed, medians)
@@ -230,7 +175,7 @@ def _speed(
         unit = medians[peer].under_load if peer in medians else None
     if ours is None or ours.of_worker is None or unit is None:
         return Goal(text, limit, None)
-    return Goal(text, limit, ours.of_worker / unit, _scaled(ours.under_load, 1 / unit))
+    return Goal(text, limit, ours.of_worker / unit, scaled(ours.under_load, 1 / unit))
 
 
 def _punctuality(medians: Mapping[str, Figures], rate: int, lag: float) -> Iterator[Goal]:
@@ -242,7 +187,7 @@ def _punctuality(medians: Mapping[str, Figures], rate: int, lag: float) -> Itera
         late = inf if ours.lag_p99 is None else ours.lag_p99
         dropped, off = ours.dropped, abs(ours.achieved - 1) * 100
     text = f"open {rate:,}/s"
-    yield Goal(f"{text}, lag p99 in µs", lag * 1e6, _scaled(late, 1e6), at_most=True)
+    yield Goal(f"{text}, lag p99 in µs", lag * 1e6, scaled(late, 1e6), at_most=True)
     yield Goal(f"{text}, dropped", 0, dropped, at_most=True)
     yield Goal(f"{text}, rate off its plan in %", 0.1, off, at_most=True)
 
@@ -260,20 +205,8 @@ def report(
             f"{date.today()}, {machine()}; medians of {options.rounds} × {options.seconds} s. "
             + ", ".join(f"{name} {version}" for name, version in clients.items()),
             wake_up_cost(),
-            _table(_COLUMNS, [(name, *_cells(figures)) for name, figures in medians.items()]),
-            _table(
-                ("goal", "limit", "reached", "… by all processes", ""),
-                [
-                    (
-                        goal.text,
-                        ("≤ " if goal.at_most else "≥ ") + _number(goal.limit),
-                        _number(goal.value),
-                        _number(goal.all_processes),
-                        goal.outcome,
-                    )
-                    for goal in goals
-                ],
-            ),
+            table(_COLUMNS, [(name, *_cells(figures)) for name, figures in medians.items()]),
+            goals_table(goals),
         ]
     )
 
@@ -294,40 +227,16 @@ _COLUMNS = (
 
 def _cells(figures: Figures) -> tuple[str, ...]:
     return (
-        _whole(figures.per_second),
-        _whole(figures.under_load),
-        _whole(figures.whole_run),
-        _whole(figures.of_worker),
-        _whole(figures.peak / 1e6),
-        _whole(_scaled(figures.worker_peak, 1e-6)),
-        _whole(_scaled(figures.lag_p99, 1e6)),
-        _whole(figures.dropped),
+        whole(figures.per_second),
+        whole(figures.under_load),
+        whole(figures.whole_run),
+        whole(figures.of_worker),
+        whole(figures.peak / 1e6),
+        whole(scaled(figures.worker_peak, 1e-6)),
+        whole(scaled(figures.lag_p99, 1e6)),
+        whole(figures.dropped),
         "—" if figures.achieved is None else f"{figures.achieved:.4f}",
     )
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return tabulate(
-        rows,
-        headers=headers,
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(headers) - 1),
-    )
-
-
-def _number(value: float | None) -> str:
-    if value is None or value >= 100 or value == int(value):
-        return _whole(value)
-    return f"{value:.2f}"
-
-
-def _whole(value: float | None) -> str:
-    return "—" if value is None else f"{value:,.0f}"
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
 
 
 def arguments() -> ArgumentParser:

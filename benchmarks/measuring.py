@@ -1,4 +1,4 @@
-"""Programs run pinned to a core, and what they cost: CPU seconds and peak memory."""
+"""Programs run, pinned to a core or not, and what they cost: CPU seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,12 @@ class BenchmarkError(Exception):
 
 
 class Sample(NamedTuple):
-    """What a program and its descendants had used at an instant, and what `count` said then."""
+    """What a program and its descendants had used at an instant, and what `count` said then.
 
+    The instant `at` is of the monotonic clock.
+    """
+
+    at: float
     cpu_seconds: float
     total: int
 
@@ -58,22 +62,24 @@ class Cost:
         return max((size for command, size in self.peaks if program in command), default=0)
 
 
-def run_pinned(
+def run_client(
     command: Sequence[str],
     *,
     folder: Path,
     patience: float,
+    core: int | None = CLIENT_CORE,
     env: Mapping[str, str] | None = None,
     count: Callable[[], int] = int,
 ) -> Cost:
     """Run a program in a folder to its end; what it prints is in the folder's file `output`.
 
+    It is pinned to the core, or may run wherever we may.
     Raises BenchmarkError when it does not end within `patience` seconds.
     """
     samples: list[Sample] = []
     peaks: dict[int, tuple[str, int]] = {}
     deadline = time.monotonic() + patience
-    with started(command, folder=folder, env=env, core=CLIENT_CORE) as process:
+    with started(command, folder=folder, env=env, core=core) as process:
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
@@ -84,18 +90,23 @@ def run_pinned(
                 raise BenchmarkError(f"{command[0]} did not end within {patience:.0f} s")
             tree = _tree(process.pid)
             peaks.update(_peaks(tree))
-            samples.append(Sample(sum(map(_cpu_seconds, tree)), count()))
+            samples.append(Sample(time.monotonic(), sum(map(_cpu_seconds, tree)), count()))
             time.sleep(_SAMPLING)
 
 
 @contextmanager
 def started(
-    command: Sequence[str], *, folder: Path, core: int, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    folder: Path,
+    core: int | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs within the block; at its end it is killed with its descendants."""
+    pinned = () if core is None else ("taskset", "-c", str(core))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            [*pinned, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -147,16 +158,19 @@ def wake_up_cost() -> str:
     )
 
 
-def main(arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
-    """Parse the command line, run, and exit; a signal ends everything at once."""
+def main(
+    arguments: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    cores: Set[int] = frozenset({SERVER_CORE}),
+) -> None:
+    """Parse the command line, run on these cores, and exit; a signal ends everything at once."""
     options = arguments.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     if not {SERVER_CORE, CLIENT_CORE} <= os.sched_getaffinity(0):
-        sys.exit(
-            f"cores {SERVER_CORE} and {CLIENT_CORE} are needed, one each for server and client"
-        )
-    os.sched_setaffinity(0, {SERVER_CORE})
+        sys.exit(f"cores {SERVER_CORE} and {CLIENT_CORE} are needed")
+    os.sched_setaffinity(0, cores)
     try:
         sys.exit(run(options))
     except BenchmarkError as error:

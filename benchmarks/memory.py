@@ -17,7 +17,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 
 from benchmarks.contenders import iterations, read_report, stressrun_command
-from benchmarks.measuring import PATIENCE, BenchmarkError, machine, main, run_pinned
+from benchmarks.measuring import PATIENCE, BenchmarkError, machine, main, run_client
 from benchmarks.nginx import Nginx, nginx_running
 
 _USERS = 10_000
@@ -53,7 +53,7 @@ def _peak(server: Nginx, scenario: str, seconds: int) -> int:
     """The peak resident bytes of the worker over a run."""
     with tempfile.TemporaryDirectory(prefix="benchmark-client-") as place:
         folder = Path(place)
-        cost = run_pinned(
+        cost = run_client(
             stressrun_command(scenario, folder, [f"stages.load.duration={seconds}s"]),
             folder=folder,
             patience=seconds + PATIENCE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 
 import psycopg
@@ -9,8 +11,15 @@ import pytest
 import trio
 from cancellation_fuzz import fuzz
 from postgres_samples import WITHIN, Connecting, ask, wait_until_busy, wait_until_idle
+from psycopg import pq
+from psycopg.abc import PQGen
 
+from stressrun.postgres import connection as connection_module
 from stressrun.postgres.connection import Connection
+from stressrun.postgres.session import SIMPLE, Query, Session
+from stressrun.postgres.waiting import wait_for_either
+
+SLEEP = Query(["select pg_sleep(", ")"])
 
 
 async def test_nothing_is_sent_in_a_cancelled_scope(connection: Connection) -> None:
@@ -133,6 +142,98 @@ async def test_a_lost_connection_is_an_error_and_no_cancellation(connecting: Con
         with pytest.raises(psycopg.errors.AdminShutdown):
             await lost.execute("select pg_sleep(3600)")
     assert lost.closed
+
+
+async def wait_until_waiting(
+    connection: Connection, steps: PQGen[object], observer: Connection
+) -> None:
+    """Bring a generator on until the server is busy with its last statement."""
+
+    async def drive() -> None:
+        wanted = next(steps)
+        while True:
+            ready, _ = await wait_for_either(connection.pgconn.socket, wanted)
+            wanted = steps.send(ready)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drive)
+        await wait_until_busy(observer, connection.info.backend_pid)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_waits_is_aborted(connecting: Connecting) -> None:
+    connection, observer = await connecting(), await connecting()
+    steps = Session(connection).run(SLEEP, [b"3600"])
+    await wait_until_waiting(connection, steps, observer)
+    with trio.fail_after(WITHIN):
+        assert await connection.abort(steps) == ("not_applied", None)
+    assert await ask(connection, "select 1") == 1
+
+
+async def test_an_error_that_is_a_result_is_not_taken_for_success(connecting: Connecting) -> None:
+    connection, observer = await connecting(), await connecting()
+    steps = Session(connection, SIMPLE).start(SLEEP, [b"3600"])
+    await wait_until_waiting(connection, steps, observer)
+    with trio.fail_after(WITHIN):
+        outcome, results = await connection.abort(steps)
+    assert outcome == "not_applied"
+    assert results is not None
+    assert results[0].error_field(pq.DiagnosticField.SQLSTATE) == b"57014"
+
+
+async def test_what_had_ended_before_it_was_aborted_is_applied_and_gives_its_result(
+    connecting: Connecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, observer = await connecting(), await connecting()
+    await observer.execute("create table t (n int)")
+    await observer.execute("begin; lock table t")
+
+    async def unlock_instead() -> None:
+        await observer.execute("commit")
+
+    monkeypatch.setattr(connection, "_request_cancel", unlock_instead)
+    steps = Session(connection, SIMPLE).run(Query(["insert into t values (1)"]), [])
+    await wait_until_waiting(connection, steps, observer)
+    outcome, result = await connection.abort(steps)
+    assert outcome == "applied"
+    assert result is not None
+    assert result.command_tuples == 1
+    assert await ask(observer, "select count(*) from t") == 1
+
+
+async def test_a_transaction_that_is_aborted_is_rolled_back(connecting: Connecting) -> None:
+    connection, observer = await connecting(), await connecting()
+    await observer.execute("create table t (n int)")
+    session = Session(connection)
+
+    def left_open() -> PQGen[None]:
+        yield from session.command(b"begin; insert into t values (1)")
+        yield from session.run(SLEEP, [b"3600"])
+
+    steps = left_open()
+    await wait_until_waiting(connection, steps, observer)
+    assert await connection.abort(steps) == ("not_applied", None)
+    assert connection.closed
+    await wait_until_idle(observer)
+    assert await ask(observer, "select count(*) from t") == 0
+
+
+async def test_what_a_frozen_server_made_of_an_aborted_statement_is_unknown(
+    connecting: Connecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "GRACE", 0.2)
+    frozen, observer = await connecting(), await connecting()
+    pid = frozen.info.backend_pid
+    steps = Session(frozen).run(SLEEP, [b"3600"])
+    await wait_until_waiting(frozen, steps, observer)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with trio.fail_after(WITHIN):
+            assert await frozen.abort(steps) == ("unknown", None)
+        assert frozen.closed
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await wait_until_idle(observer)
 
 
 async def test_after_hundreds_of_random_cancellations_the_table_holds_what_was_told(

@@ -261,6 +261,7 @@ def test_point_9_readiness_and_wishes_are_in_the_bits_of_selectors() -> None:
         (psycopg.AsyncConnection._cancel_gen, ["self"]),
         (psycopg.AsyncConnection._should_cancel, ["self"]),
         (psycopg.AsyncConnection.transaction, ["self", "savepoint_name", "force_rollback"]),
+        (psycopg.AsyncConnection.pipeline, ["self"]),
         (psycopg.AsyncConnection.__aexit__, ["self", "exc_type", "exc_val", "exc_tb"]),
         (psycopg.AsyncConnection.close, ["self"]),
         (psycopg.AsyncCursor.copy, ["self", "statement", "params", "writer"]),

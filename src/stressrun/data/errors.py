@@ -6,13 +6,19 @@ from stressrun.errors import ExitCode, StressrunError
 
 
 class GeneratorError(StressrunError):
-    """A generator is wrong; `key` is the key of its mapping at fault, "" for the whole."""
+    """A generator is wrong; `key` is the key of its mapping at fault, "" for the whole.
+
+    Where the generator stands within another one, `path` leads to it.
+    """
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, message: str, key: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, key: str = "", hint: str = "", path: tuple[str | int, ...] = ()
+    ) -> None:
         super().__init__(message, hint=hint)
         self.key = key
+        self.path = path
 
 
 class ExpressionError(StressrunError):

@@ -10,14 +10,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from typing import TypeVar
 
 from stressrun.data.errors import ExpressionError
 from stressrun.data.kinds import Generator
 from stressrun.data.references import Reference
-from stressrun.data.render import as_json, as_number, as_text
+from stressrun.data.render import as_json, as_read_back, as_text
 from stressrun.data.templates import Template, Variable, parse
 
 __all__ = [
@@ -206,7 +204,7 @@ def _is_constant(value: object) -> bool:
 def _value_reader(value: object, seed: int, site: str) -> Callable[[int, Variables], object]:
     if isinstance(value, Template):
         if len(value.parts) == 1 and not isinstance(value.parts[0], str):
-            return _reader(value.parts[0], seed, site, _as_read_back)
+            return _reader(value.parts[0], seed, site, as_read_back)
         return compile_text(value, seed, site)
     if isinstance(value, Mapping):
         items = [(key, _value_reader(value[key], seed, f"{site}.{key}")) for key in value]
@@ -215,13 +213,6 @@ def _value_reader(value: object, seed: int, site: str) -> Callable[[int, Variabl
         reads = [_value_reader(one, seed, f"{site}.{place}") for place, one in enumerate(value)]
         return lambda index, variables: [read(index, variables) for read in reads]
     return lambda index, variables: value
-
-
-def _as_read_back(value: object) -> object:
-    """The value that JSON gives for one that it has no form of its own for."""
-    if isinstance(value, Decimal):
-        return as_number(value)
-    return as_text(value) if isinstance(value, date) else value
 
 
 def _within_quotes(value: object) -> str:

@@ -1,13 +1,18 @@
-"""Generators as a scenario writes them: `{integer: [1, 100]}`, `{faker: name}`, `{hex: 1KB}`."""
+"""Generators as a scenario writes them: `{integer: [1, 100]}`, `{faker: name}`, `{hex: 1KB}`.
+
+Within `{json: …}` a mapping with a generator's name among its keys is that generator.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TypeGuard
 
+from stressrun.data.composites import Document, JsonTemplate, Nullable, RowReference
 from stressrun.data.errors import GeneratorError
 from stressrun.data.faker_source import DEFAULT_LOCALE, faker_type
 from stressrun.data.kinds import (
@@ -26,7 +31,7 @@ from stressrun.data.kinds import (
     Uuid,
 )
 from stressrun.data.suggest import did_you_mean
-from stressrun.units import SIZE_FORM, parse_size
+from stressrun.units import SIZE_FORM, parse_share, parse_size
 
 __all__ = ["Generator", "GeneratorError", "parse_generator"]
 
@@ -35,29 +40,32 @@ _MOST_PLACES = 12
 _DECIMAL_LIMIT = 10**15
 _HEAVIEST = 10**9
 _LITERAL = r"(?:[^{}]|\{\{|\}\})*"
+_COLUMN = re.compile(r"([A-Za-z_]\w*(?:\.\w+)?)\.(\w+)", re.ASCII)
 _COUNTER = re.compile(rf"{_LITERAL}\{{(?::0?[0-9]{{0,2}}[dxX]?)?\}}{_LITERAL}")
 Spec = Mapping[str, object]
+Path = tuple[str | int, ...]
 
 
-def parse_generator(spec: Mapping[str, object]) -> Generator:
+def parse_generator(spec: Spec) -> Generator:
     """The generator of a mapping that holds one kind and its options. Raises GeneratorError."""
     kinds = [key for key in spec if key in _KINDS]
     if len(kinds) > 1:
         raise GeneratorError(
             f"a generator is of one kind, not {' and '.join(kinds)}", kinds[1], "leave one of them"
         )
-    options = _OPTIONS.get(kinds[0], ()) if kinds else ()
+    options = (*_OPTIONS.get(kinds[0], ()), _NULL_SHARE) if kinds else ()
     for key in spec:
         if key not in kinds and key not in options:
             known = options if kinds else _KINDS
             raise GeneratorError(
                 f"unknown {'option' if kinds else 'generator'} {key!r}",
                 key,
-                did_you_mean(key, known) or _one_of(known) or f"{kinds[0]} has no options",
+                did_you_mean(key, known) or _one_of(known),
             )
     if not kinds:
         raise GeneratorError("a generator is missing", hint=_one_of(_KINDS))
-    return _KINDS[kinds[0]](spec)
+    generator = _KINDS[kinds[0]](spec)
+    return Nullable(generator, _share(spec)) if _NULL_SHARE in spec else generator
 
 
 def _serial(spec: Spec) -> Generator:
@@ -158,6 +166,56 @@ def _constant(spec: Spec) -> Generator:
     return Constant(_scalar(spec["constant"], "constant"))
 
 
+def _json(spec: Spec) -> Generator:
+    value = spec["json"]
+    if isinstance(value, Mapping):
+        return Document(_fields(value, ("json",)))
+    if isinstance(value, list | tuple):
+        return Document(_template(value, ("json",)))
+    raise GeneratorError(
+        f"{_shown(value)} is no object or list", "json", "such as {name: {faker: name}, tags: []}"
+    )
+
+
+def _template(value: object, path: Path) -> JsonTemplate:
+    if isinstance(value, Mapping):
+        return _nested(value, path) if _KINDS.keys() & value.keys() else _fields(value, path)
+    if isinstance(value, list | tuple):
+        return tuple(_template(item, (*path, place)) for place, item in enumerate(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GeneratorError(f"{value} is no JSON value", hint="write it as a text", path=path)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise GeneratorError(f"{_shown(value)} is no JSON value", hint="write it as a text", path=path)
+
+
+def _fields(value: Mapping[object, object], path: Path) -> JsonTemplate:
+    return {str(key): _template(item, (*path, str(key))) for key, item in value.items()}
+
+
+def _nested(value: Mapping[object, object], path: Path) -> Generator:
+    spec = {str(key): item for key, item in value.items()}
+    try:
+        return parse_generator(spec)
+    except GeneratorError as error:
+        error.path = (*path, *error.path)
+        if error.key not in _KINDS:
+            kind = next(key for key in spec if key in _KINDS)
+            error.hint += f"; an object with the field {kind} is written {{json: {{{kind}: …}}}}"
+        raise
+
+
+def _reference(spec: Spec) -> Generator:
+    value = spec["reference"]
+    column = _COLUMN.fullmatch(value) if isinstance(value, str) else None
+    if column is None:
+        raise GeneratorError(
+            f"{_shown(value)} is no column of a table", "reference", "such as customers.id"
+        )
+    return RowReference(column[1], column[2])
+
+
+_NULL_SHARE = "null_share"
 _KINDS: Mapping[str, Callable[[Spec], Generator]] = {
     "serial": _serial,
     "integer": _integer,
@@ -169,6 +227,8 @@ _KINDS: Mapping[str, Callable[[Spec], Generator]] = {
     "uuid": _uuid,
     "timestamp": _timestamp,
     "constant": _constant,
+    "json": _json,
+    "reference": _reference,
 }
 _OPTIONS: Mapping[str, tuple[str, ...]] = {"decimal": ("places",), "faker": ("locale",)}
 
@@ -207,6 +267,17 @@ def _size(value: object, key: str) -> int:
             f"{size:,} characters are too {'many' if size else 'few'}", key, "from 1B to 1MB"
         )
     return size
+
+
+def _share(spec: Spec) -> float:
+    value = spec[_NULL_SHARE]
+    try:
+        share = parse_share(value if isinstance(value, str) else str(value))
+    except ValueError:
+        share = math.inf
+    if share > 1:
+        raise GeneratorError(f"{_shown(value)} is no share", _NULL_SHARE, "from 0% to 100%")
+    return share
 
 
 def _weight(value: object) -> float:

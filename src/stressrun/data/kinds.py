@@ -1,39 +1,44 @@
 """The kinds of generated values: what fills a column, a path or a body.
 
 A generator is compiled for a seed and a site to a function of an index. Values are str, int,
-float, bool, Decimal, date, datetime or None; a UUID is a str.
+float, bool, Decimal, date, datetime, None, or a dict as JSON has it; a UUID is a str.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, repeat
+from random import Random
 from typing import TypeVar
 
 from stressrun.data.faker_source import faker_drawer
-from stressrun.data.pools import draw_pool, randomness
+from stressrun.data.pools import Pool, randomness
 from stressrun.data.words import readable_text
 
 T = TypeVar("T")
 Render = Callable[[object], T]
 Read = Callable[[int], T]
+ReadSpan = Callable[[range], Iterable[T]]
 Scalar = str | int | float | Decimal | bool | None
 
 _DIGITS = 16**30 - 1
 
 
 class Generator(ABC):
-    """One kind of value with its settings; `sql_type` is the PostgreSQL type that holds it."""
+    """One kind of value with its settings.
+
+    `sql_type` is the PostgreSQL type that holds it; None where the database alone knows.
+    """
 
     __slots__ = ()
 
     @property
     @abstractmethod
-    def sql_type(self) -> str: ...
+    def sql_type(self) -> str | None: ...
 
     @abstractmethod
     def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
@@ -42,6 +47,27 @@ class Generator(ABC):
     def compile(self, seed: int, site: str) -> Read[object]:
         """A function from an index (0 ≤ index < 2**63) to its value."""
         return self.compile_as(seed, site, lambda value: value)
+
+    def compile_span(self, seed: int, site: str, render: Render[T]) -> ReadSpan[T]:
+        """As `compile_as`, for many indices at once that follow one another."""
+        read = self.compile_as(seed, site, render)
+        return lambda indices: map(read, indices)
+
+
+class Pooled(Generator):
+    """A kind whose values are drawn before load."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def drawer(self) -> Callable[[Random], object]:
+        """What draws one value."""
+
+    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+        return Pool.drawn(self.drawer(), render, seed, site).reader()
+
+    def compile_span(self, seed: int, site: str, render: Render[T]) -> ReadSpan[T]:
+        return Pool.drawn(self.drawer(), render, seed, site).span
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +90,7 @@ class Serial(Generator):
 
 
 @dataclass(frozen=True, slots=True)
-class Integer(Generator):
+class Integer(Pooled):
     """A whole number from low to high, both included."""
 
     low: int
@@ -74,13 +100,13 @@ class Integer(Generator):
     def sql_type(self) -> str:
         return sql_integer(self.low, self.high)
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+    def drawer(self) -> Callable[[Random], object]:
         low, high = self.low, self.high
-        return draw_pool(lambda random: render(random.randint(low, high)), seed, site)
+        return lambda random: random.randint(low, high)
 
 
 @dataclass(frozen=True, slots=True)
-class DecimalNumber(Generator):
+class DecimalNumber(Pooled):
     """A number with so many decimal places, from low to high, both included."""
 
     low: Decimal
@@ -91,16 +117,14 @@ class DecimalNumber(Generator):
     def sql_type(self) -> str:
         return "numeric"
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+    def drawer(self) -> Callable[[Random], object]:
         places = self.places
         low, high = (int(bound.scaleb(places)) for bound in (self.low, self.high))
-        return draw_pool(
-            lambda random: render(Decimal(random.randint(low, high)).scaleb(-places)), seed, site
-        )
+        return lambda random: Decimal(random.randint(low, high)).scaleb(-places)
 
 
 @dataclass(frozen=True, slots=True)
-class Faker(Generator):
+class Faker(Pooled):
     """A value of one of Faker's providers. Those that count from today move with the day."""
 
     provider: str
@@ -111,13 +135,12 @@ class Faker(Generator):
     def sql_type(self) -> str:
         return self.sql
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
-        draw = faker_drawer(self.provider, self.locale)
-        return draw_pool(lambda random: render(draw(random)), seed, site)
+    def drawer(self) -> Callable[[Random], object]:
+        return faker_drawer(self.provider, self.locale)
 
 
 @dataclass(frozen=True, slots=True)
-class Hex(Generator):
+class Hex(Pooled):
     """So many random hexadecimal characters."""
 
     length: int
@@ -126,14 +149,14 @@ class Hex(Generator):
     def sql_type(self) -> str:
         return "text"
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+    def drawer(self) -> Callable[[Random], object]:
         length = self.length
         half = (length + 1) // 2
-        return draw_pool(lambda random: render(random.randbytes(half).hex()[:length]), seed, site)
+        return lambda random: random.randbytes(half).hex()[:length]
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Generator):
+class Text(Pooled):
     """Readable words, cut to so many characters."""
 
     length: int
@@ -142,13 +165,13 @@ class Text(Generator):
     def sql_type(self) -> str:
         return "text"
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+    def drawer(self) -> Callable[[Random], object]:
         length = self.length
-        return draw_pool(lambda random: render(readable_text(random, length)), seed, site)
+        return lambda random: readable_text(random, length)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Generator):
+class Choice(Pooled):
     """One of some values, in proportion to their weights."""
 
     values: tuple[Scalar, ...]
@@ -158,12 +181,9 @@ class Choice(Generator):
     def sql_type(self) -> str:
         return sql_scalar(self.values)
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
-        rendered = [render(value) for value in self.values]
-        cumulative = list(accumulate(self.weights))
-        return draw_pool(
-            lambda random: random.choices(rendered, cum_weights=cumulative)[0], seed, site
-        )
+    def drawer(self) -> Callable[[Random], object]:
+        values, cumulative = self.values, list(accumulate(self.weights))
+        return lambda random: random.choices(values, cum_weights=cumulative)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +219,12 @@ class Now(Generator):
     def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
         return lambda index: render(datetime.now(UTC))
 
+    def compile_span(self, seed: int, site: str, render: Render[T]) -> ReadSpan[T]:
+        return lambda indices: repeat(render(datetime.now(UTC)), len(indices))
+
 
 @dataclass(frozen=True, slots=True)
-class Timestamp(Generator):
+class Timestamp(Pooled):
     """A time from first to last, both included, in UTC."""
 
     first: datetime
@@ -211,12 +234,10 @@ class Timestamp(Generator):
     def sql_type(self) -> str:
         return "timestamptz"
 
-    def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
+    def drawer(self) -> Callable[[Random], object]:
         first, microsecond = self.first, timedelta(microseconds=1)
         span = (self.last - first) // microsecond
-        return draw_pool(
-            lambda random: render(first + random.randint(0, span) * microsecond), seed, site
-        )
+        return lambda random: first + random.randint(0, span) * microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +253,10 @@ class Constant(Generator):
     def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
         rendered = render(self.value)
         return lambda index: rendered
+
+    def compile_span(self, seed: int, site: str, render: Render[T]) -> ReadSpan[T]:
+        rendered = render(self.value)
+        return lambda indices: repeat(rendered, len(indices))
 
 
 def sql_integer(low: int, high: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,22 +23,53 @@ def randomness(seed: int, site: str) -> Random:
     return Random(f"{seed}/{site}")
 
 
-def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[int], T]:
-    """Draw the values of a site; the function returned reads the one of an index.
+class Pool(Generic[T]):
+    """The values of one site: at least two, and the fewer the longer they are."""
 
-    The longer the values are, the fewer there are; at least two.
-    """
-    random = randomness(seed, site)
-    values: list[T] = []
-    room = MOST_CHARACTERS
-    while len(values) < 2 or (len(values) < MOST_VALUES and room > 0):
-        value = draw(random)
-        values.append(value)
-        room -= len(value) if isinstance(value, str) else 0
-    length = prime_up_to(len(values))
-    del values[length:]
-    stride = random.randrange(1, length)
-    return lambda index: values[(index + index // length * stride) % length]
+    __slots__ = ("_stride", "_values")
+
+    def __init__(self, values: list[T], stride: int) -> None:
+        self._values = values
+        self._stride = stride
+
+    @classmethod
+    def drawn(
+        cls, draw: Callable[[Random], object], render: Callable[[Any], T], seed: int, site: str
+    ) -> Pool[T]:
+        """A pool of drawn values as `render` gives them; how many does not depend on that."""
+        random = randomness(seed, site)
+        values: list[T] = []
+        room = MOST_CHARACTERS
+        while len(values) < 2 or (len(values) < MOST_VALUES and room > 0):
+            value = draw(random)
+            values.append(render(value))
+            room -= len(value) if isinstance(value, str) else 0
+        length = prime_up_to(len(values))
+        del values[length:]
+        return cls(values, random.randrange(1, length))
+
+    def reader(self) -> Callable[[int], T]:
+        """The function from an index to its value."""
+        values, length, stride = self._values, len(self._values), self._stride
+        return lambda index: values[(index + index // length * stride) % length]
+
+    def span(self, indices: range) -> list[T]:
+        """The values of indices that follow one another: the same, many times as fast."""
+        values, length = self._values, len(self._values)
+        found: list[T] = []
+        index = indices.start
+        while index < indices.stop:
+            passes, within = divmod(index, length)
+            place = (within + passes * self._stride) % length
+            count = min(indices.stop - index, length - place, length - within)
+            found += values[place : place + count]
+            index += count
+        return found
+
+
+def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[int], T]:
+    """Draw the values of a site; the function returned reads the one of an index."""
+    return Pool.drawn(draw, lambda value: value, seed, site).reader()
 
 
 def draw_number(count: int, seed: int, site: str) -> Callable[[int], int]:

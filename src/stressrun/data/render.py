@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from json import JSONEncoder
 from json.encoder import encode_basestring
@@ -49,6 +49,13 @@ def as_number(value: object) -> int | float | None:
     if not isinstance(value, str) or not _NUMBER.fullmatch(value):
         return None
     return int(value) if _WHOLE.fullmatch(value) else float(value)
+
+
+def as_read_back(value: object) -> object:
+    """The value that JSON gives for one that it has no form of its own for."""
+    if isinstance(value, Decimal):
+        return as_number(value)
+    return as_text(value) if isinstance(value, date) else value
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")

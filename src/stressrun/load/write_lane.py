@@ -97,18 +97,15 @@ class WriteLane:
         quiet = False
         while True:
             now = clock()
-            self._balance()
-            for mix in self._mixes:
-                self._start_due(mix)
-                assert mix.executor is not None
-                if now >= mix.executor.end:
-                    mix.executor.close()
-            if not self._busy and all(mix.executor.closed for mix in self._mixes if mix.executor):
+            if self._pool.open != self._pool.allowed:
+                self._balance()
+            next_instant = self._start_all(now)
+            if next_instant == _NEVER and not self._busy:
                 return
             if now - last_turn > _TURN:
                 await trio.lowlevel.checkpoint()
                 last_turn = clock()
-            poller.arm(self._next_instant(now))
+            poller.arm(next_instant)
             if quiet:
                 await poller.wait()
                 last_turn, quiet = clock(), False
@@ -126,25 +123,27 @@ class WriteLane:
                 elif writer not in self._busy:
                     self._look_at_idle(writer)
 
-    def _next_instant(self, now: int) -> int:
+    # Starting.
+
+    def _start_all(self, now: int) -> int:
+        """Start what is due in all mixes; when there may be more, at the latest at a mix's end."""
         instant = _NEVER
         for mix in self._mixes:
             executor = mix.executor
             assert executor is not None
+            if mix.idle:
+                self._start_due(mix, executor)
             if executor.closed:
                 continue
-            if executor.end < instant:
-                instant = executor.end
-            wake = executor.wake(now) if mix.idle else None
-            if wake is not None and wake < instant:
-                instant = wake
+            if now >= executor.end:
+                executor.close()
+                continue
+            instant = min(instant, executor.end)
+            if mix.idle and (wake := executor.wake(now)) is not None:
+                instant = min(instant, wake)
         return instant
 
-    # Starting.
-
-    def _start_due(self, mix: MixLoad) -> None:
-        executor = mix.executor
-        assert executor is not None
+    def _start_due(self, mix: MixLoad, executor: Executor) -> None:
         while mix.idle:
             now = self._clock()
             taken = executor.take(now, mix.running)
@@ -161,7 +160,8 @@ class WriteLane:
         assert executor is not None
         if not mix.idle:
             mix.free_since = now
-        taken = None if self._pool.over else executor.take(now, mix.running - 1)
+        over = self._pool.open > self._pool.allowed
+        taken = None if over else executor.take(now, mix.running - 1)
         if taken is None:
             self._finish(writer)
         else:
@@ -349,9 +349,9 @@ class WriteLane:
     def _balance(self) -> None:
         """Give connections up, or use writers again, as the pool allows."""
         pool = self._pool
-        if pool.over:
+        if pool.open > pool.allowed:
             for mix in self._mixes:
-                while pool.over and mix.idle:
+                while pool.open > pool.allowed and mix.idle:
                     writer = mix.idle.pop()
                     self._disconnect(writer)
                     mix.resting.append(writer)

@@ -119,8 +119,11 @@ class MixLoad:
         self.executor: Executor | None = None
         self.running = 0
         self.free_since = 0
-        self._recorder = recorder
-        self._rows: dict[str, Row] = {}
+        self._table = program.table
+        self._counted = [
+            (operation, recorder.row("operation", f"{self.name}.{operation.name}"))
+            for operation in program.operations
+        ]
         self._first_index = 0
         self._next_index = 0
         self._pacing: Pacing | None = None
@@ -147,11 +150,8 @@ class MixLoad:
         index = self._first_index + number
         if index >= self._next_index:
             self._next_index = index + 1
-        operation = self.program.choose(index)
-        row = self._rows.get(operation.name)
-        if row is None:
-            name = f"{self.name}.{operation.name}"
-            row = self._rows[operation.name] = self._recorder.row("operation", name)
+        table = self._table
+        operation, row = self._counted[table[index % len(table)]]
         return Task(operation, row, index, due)
 
     def stop(self, now: int) -> None:

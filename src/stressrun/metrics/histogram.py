@@ -62,6 +62,11 @@ class Histogram:
                 return min(_middle(bucket), float(self.maximum))
         raise AssertionError("a rank within the count lies in a bucket")
 
+    def above(self, nanoseconds: float) -> int:
+        """How many values are longer by more than what the buckets can tell apart."""
+        limit = _bucket(int(nanoseconds))
+        return sum(count for bucket, count in self._buckets.items() if bucket > limit)
+
     def drain(self) -> list[int]:
         """The content as integers for `from_wire`; empties the histogram."""
         wire = [self.total, self.maximum, *chain.from_iterable(self._buckets.items())]
@@ -77,6 +82,13 @@ class Histogram:
         histogram._buckets.update(zip(wire[2::2], wire[3::2], strict=True))
         histogram.count = sum(wire[3::2])
         return histogram
+
+
+def _bucket(nanoseconds: int) -> int:
+    if nanoseconds < 1024:
+        return nanoseconds
+    shift = nanoseconds.bit_length() - 10
+    return (shift << 9) + (nanoseconds >> shift)
 
 
 def _middle(bucket: int) -> float:

@@ -48,11 +48,12 @@ Outcome = Literal["applied", "not_applied", "unknown"]
 _ACTIVE = pq.TransactionStatus.ACTIVE
 _IDLE = pq.TransactionStatus.IDLE
 _INERROR = pq.TransactionStatus.INERROR
+_FATAL = pq.ExecStatus.FATAL_ERROR
 _READ, _READABLE = Wait.R, Ready.R
 
 
 class Aborted(NamedTuple, Generic[Result]):
-    """What became of a statement that was cancelled; its result where it was applied after all."""
+    """What became of a statement that was cancelled, and what its generator gave at its end."""
 
     outcome: Outcome
     result: Result | None
@@ -204,7 +205,7 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         with trio.move_on_after(GRACE, shield=True):
             try:
                 result = await self._finish_cancelled(generator)
-                outcome = "not_applied" if self._active else "applied"
+                outcome = "not_applied" if self._active or _failed(result) else "applied"
             except psycopg.Error:
                 outcome = "not_applied"
         frozen = outcome == "unknown" or (self._active and not self.copying)
@@ -266,6 +267,12 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
                     await self.rollback()
             raise
 
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[psycopg.AsyncPipeline]:
+        """A pipeline that is synchronised in a cancelled scope too."""
+        async with _leave_in_time(super().pipeline()) as pipeline:
+            yield pipeline
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -289,6 +296,13 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         if not self.closed:
             trio.lowlevel.notify_closing(self.pgconn.socket)
             self.pgconn.finish()
+
+
+def _failed(result: object) -> bool:
+    """Whether it is an error of the server, which psycopg's own generators do not raise."""
+    return isinstance(result, list) and any(
+        isinstance(one, pq.PGresult) and one.status == _FATAL for one in result
+    )
 
 
 async def connect(

@@ -52,14 +52,20 @@ Feeding = Callable[[Sequence[str]], Sequence[RowSource]]
 class Program:
     """A write mix, ready to run on any number of connections.
 
-    `choose` gives the operation of an index; which it is, its row and its values depend on the
-    random seed, the mix and the index alone as long as no row comes or goes. With a `supply`,
-    inserts bring keys that the run has reserved, rather than the database's own.
+    The operation of index n is the one whose number stands in `table[n % len(table)]`. Which it
+    is, its row and its values depend on the random seed, the mix and the index alone as long as no
+    row comes or goes. With a `supply`, inserts bring keys that the run has reserved, rather than
+    the database's own.
     """
 
     mix: WriteMix
-    choose: Callable[[int], Operation]
+    operations: Sequence[Operation]
+    table: Sequence[int]
     supply: KeySupply | None
+
+    def choose(self, index: int) -> Operation:
+        """The operation of an index."""
+        return self.operations[self.table[index % len(self.table)]]
 
 
 async def prepare(
@@ -106,9 +112,8 @@ class _Preparation:
         for named in self._mix.named:
             if named.name in weights:
                 operations[named.name] = await self._named(named, known)
-        choices = [operations[name] for name in weights]
         table = draw(tuple(weights.values()), self._seed, self._site)
-        return Program(self._mix, lambda index: choices[table[index % len(table)]], supply)
+        return Program(self._mix, [operations[name] for name in weights], table, supply)
 
     async def _of_table(
         self, supply: KeySupply | None, known: KnownKeys | None

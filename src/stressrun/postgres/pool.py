@@ -26,11 +26,6 @@ class Pool:
         self.pause = _FIRST_PAUSE
         self.server_free: int | None = None
 
-    @property
-    def over(self) -> bool:
-        """Whether there are more connections than are allowed."""
-        return self.open > self.allowed
-
     async def connect(self, connect: Connect) -> Connection:
         """One more connection. Raises SetupError, RefusedError."""
         self.open += 1

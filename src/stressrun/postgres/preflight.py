@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import psycopg
 
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
+from stressrun.postgres.tables import reason
+from stressrun.postgres.url import DatabaseUrl
+from stressrun.scenario.model import Database
 
 _OLDEST = 12
 
-# Of others' sessions a role that may not monitor sees no type. Those of the server itself, which
-# are no clients, have no user or no database.
+# A role that may not monitor sees no type of others' sessions; the server's own have no user or no
+# database.
 _SLOTS = """
 with client as (
     select usesysid, datid from pg_stat_activity
@@ -28,15 +34,22 @@ select current_setting('max_connections')::int,
 from pg_roles r, pg_database d where rolname = session_user and datname = current_database()
 """
 
-_WRITABLE = """
+_READ_ONLY = """
 select case when pg_is_in_recovery() then 'it is a standby'
   when current_setting('transaction_read_only')::bool then 'its transactions are read only' end
 """
 
+_POOLED = (
+    "a pooler such as PgBouncer stands before it, so that each transaction may meet another server "
+    "process: statements are not prepared by name; timeouts do not hold, nor does an isolation "
+    "level outside of transactions; a killed run's statements go on to their end; the pooler "
+    "decides how many connections the server has, and whose a session is cannot be told there"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many connections may be open at once, and how many are."""
+    """How many connections a role or a database may have, and how many it has."""
 
     whose: str
     most: int
@@ -49,10 +62,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The connections of a server; of the `reserved` ones ordinary roles get none.
+    """The connections of a server, of which ordinary roles get all but the `reserved` ones.
 
-    `clients` are client backends now, the one that asks among them. The `limits` are the role's and
-    the database's own.
+    `clients` are open now, the one that asks among them. The `limits` are the role's and the
+    database's own.
     """
 
     max_connections: int
@@ -62,7 +75,10 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many more an ordinary role can open, reserved for superusers or not."""
+        """How many more ordinary clients there can be.
+
+        A superuser could have the reserved ones as well: they are not for the load.
+        """
         left = self.max_connections - self.reserved - self.clients
         return min([left, *(limit.free for limit in self.limits)])
 
@@ -84,45 +100,77 @@ def check_floor(found: Slots, needed: int, min_free: int) -> None:
 
     It needs so many at the most, the one that has asked among them. Raises SetupError.
     """
-    if found.free + 1 - needed >= min_free:
+    free = found.free + 1
+    if free - needed >= min_free:
         return
-    free, others = found.free + 1, found.clients - 1
-    tightest = min(found.limits, key=lambda limit: limit.free, default=None)
-    if tightest is not None and tightest.free == found.free:
-        bounds = f"{tightest.whose} may have {tightest.most}"
-        others = tightest.clients - 1
+    missing = needed + min_free - free
+    limit = next((limit for limit in found.limits if limit.free == found.free), None)
+    if limit is not None:
+        bound = f"{limit.whose} may have {limit.most}, {limit.clients - 1} in use by others"
+        raised = f"its connection limit to {limit.most + missing}"
     else:
-        bounds = f"the server has {found.max_connections}, {found.reserved} of them reserved"
+        reserved = f"{found.reserved} of them reserved"
+        bound = f"the server has {found.max_connections}, {reserved}, "
+        bound += f"{found.clients - 1} in use by others"
+        raised = f"max_connections to {found.max_connections + missing}"
     raise SetupError(
-        f"the run needs {needed} connections; {bounds}, {others} in use by others: "
-        f"{max(free, 0)} are free, and {min_free} must stay free (database.min_free_connections)",
-        hint="close other clients, give the stages fewer workers, or raise max_connections "
-        f"(for an embedded server, settings: {{max_connections: {_enough(found, needed, min_free)}}})",
+        f"the run needs {_connections(needed)}; {bound}: {max(free, 0)} are free, "
+        f"and {min_free} must stay free (database.min_free_connections)",
+        hint=f"close other clients, give the stages fewer workers, or raise {raised}",
     )
 
 
-def _enough(found: Slots, needed: int, min_free: int) -> int:
-    return needed + min_free + found.reserved + found.clients - 1
+async def examine(
+    connection: Connection, database: Database, *, needed: int, writes: bool
+) -> list[str]:
+    """See that a server can take a run that needs so many connections, and say what was found.
 
-
-async def check_server(connection: Connection, *, writes: bool) -> None:
-    """See that the version is known to work, and that a run that writes can.
-
-    Raises SetupError, psycopg.Error.
+    Raises SetupError.
     """
+    _check_version(connection)
+    try:
+        if writes:
+            await _check_writable(connection)
+        found = await slots(connection)
+    except psycopg.Error as error:
+        raise SetupError(
+            f"the server could not be asked for its connections: {reason(error)}",
+            hint="let the database's user read pg_stat_activity and pg_roles, as by default",
+        ) from error
+    if not connection.pooled:
+        check_floor(found, needed, database.min_free_connections)
+    return list(_told(connection, database, found, needed))
+
+
+def _told(connection: Connection, database: Database, found: Slots, needed: int) -> Iterator[str]:
+    major, minor = divmod(connection.info.server_version, 10_000)
+    yield (
+        f"PostgreSQL {major}.{minor} at {DatabaseUrl.of(database.url)}: "
+        f"{_connections(found.max_connections - found.reserved)} for clients, "
+        f"{found.clients - 1} in use by others, the run needs up to {needed}"
+    )
+    if connection.pooled:
+        yield _POOLED
+
+
+def _check_version(connection: Connection) -> None:
     version = connection.info.server_version // 10_000
     if version < _OLDEST:
         raise SetupError(
             f"the server is PostgreSQL {version}, and the oldest that is supported is {_OLDEST}",
             hint="use a newer server, or postgres: embedded",
         )
-    if not writes:
-        return
-    row = await (await connection.execute(_WRITABLE)).fetchone()
-    reason = None if row is None else row[0]
-    if reason is not None:
+
+
+async def _check_writable(connection: Connection) -> None:
+    row = await (await connection.execute(_READ_ONLY)).fetchone()
+    assert row is not None
+    if row[0] is not None:
         raise SetupError(
-            f"the scenario writes, and the database cannot be written: {reason}",
-            hint="point the scenario's database at the primary, or set "
-            "default_transaction_read_only off",
+            f"the scenario writes, and its database cannot be written: {row[0]}",
+            hint="point database at the primary, or set default_transaction_read_only off",
         )
+
+
+def _connections(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"

@@ -26,6 +26,7 @@ _HINTS = (
     (("ssl",), "set sslmode in the database URL as the server wants it"),
     (("database",), "create the database, or check its name"),
 )
+_NO_HOST = "name a host, or the folder of the server's socket such as /var/run/postgresql, by PGHOST"
 _SCHEME = re.compile("postgres(ql)?://")
 _SERVICE = "PGSERVICE"
 
@@ -74,6 +75,11 @@ class DatabaseUrl:
         return not self.parameters.get("hostaddr") and self.host[:1] in ("", "/", "@")
 
     @property
+    def place(self) -> str:
+        """The host or the address that is connected to; empty for a Unix socket."""
+        return "" if self.local else self.parameters.get("hostaddr") or self.host
+
+    @property
     def complete(self) -> str:
         """It as one URL that needs neither libpq's variables nor its service files."""
         parts = dict(self.parameters)
@@ -83,15 +89,15 @@ class DatabaseUrl:
         host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
         for named in ("host", "port", "dbname", "service"):
             parts.pop(named, None)
+        if not self.host:
+            parts["host"] = ""  # so that no variable can name one
         query = f"?{urlencode(parts, quote_via=quote)}" if parts else ""
         database = quote(self.database, safe="")
         return f"postgresql://{login}@{host}:{self.port}/{database}{query}"
 
     async def addresses(self, guard: Guard) -> tuple[str, ...]:
         """What to connect to, judged by the guard; the empty address is the Unix socket."""
-        if self.local:
-            return ("",)
-        return await guard.resolve(self.parameters.get("hostaddr") or self.host, self.port)
+        return ("",) if self.local else await guard.resolve(self.place, self.port)
 
     def conninfo(self, address: str) -> str:
         """What libpq needs to connect to that address, whatever its environment variables say."""
@@ -102,13 +108,16 @@ class DatabaseUrl:
         """An error of connecting, told with what to do about it."""
         lines = [line for line in str(error).splitlines() if line.strip()]
         cause = lines[-1] if lines else type(error).__name__
-        cause = cause.rpartition("failed: ")[2].removeprefix("FATAL:").strip()
+        cause = cause.removeprefix("connection is bad: ").rpartition("failed: ")[2]
+        cause = cause.removeprefix("FATAL:").strip()
         if "is the server running" in cause.lower() and len(lines) > 1:
             cause = lines[-2].rpartition("failed: ")[2].strip()
-        hints = (hint for words, hint in _HINTS if any(word in cause.lower() for word in words))
+        hints = [hint for words, hint in _HINTS if any(word in cause.lower() for word in words)]
+        if not self.place and not self.host:
+            hints.insert(0, _NO_HOST)
         return SetupError(
             f"the database {self} refused the connection: {cause}",
-            hint=next(hints, "try the same URL with psql"),
+            hint=hints[0] if hints else "try the same URL with psql",
         )
 
     def __str__(self) -> str:
@@ -116,8 +125,8 @@ class DatabaseUrl:
         return f"{host}:{self.port}/{self.database}"
 
 
-def for_a_service(url: str) -> str:
-    """A database URL as another program can use it: one that leaves its host out is completed.
+def completed(url: str) -> str:
+    """A URL that says by itself where it points; one that names its host does already.
 
     Raises SetupError, which holds nothing of the URL.
     """

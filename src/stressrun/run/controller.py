@@ -34,7 +34,11 @@ from stressrun.run.events import (
     StageFinished,
     StageStarted,
 )
-from stressrun.run.preparation import check_targets, prepare_database
+from stressrun.run.preparation import (
+    check_targets,
+    prepare_database,
+    with_completed_database,
+)
 from stressrun.run.ticker import Ticker
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
@@ -186,6 +190,7 @@ class Controller:
             None if self._database_is_disposable() else held.ledger,
             held.guard,
             run_id=self.run_id,
+            writes=not self._options.once,
             told=self._note,
         )
         return document, rows
@@ -204,7 +209,7 @@ class Controller:
         self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
         passwords = [v for name, v in self._values.items() if name.endswith(".password")]
         self._mask = Mask((*self._loaded.secrets, *passwords))
-        document, self._scenario = self._loaded.resolve(self._values)
+        document, self._scenario = with_completed_database(*self._loaded.resolve(self._values))
         await check_targets(self._scenario, held.guard)
         scenario = self._scenario
         await held.services.start(

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from stressrun.errors import RefusedError
 from stressrun.http.origin import origin_of
 from stressrun.load.endpoints import check_http2
 from stressrun.load.rows import columns_used, needs_keys, seeds_of
+from stressrun.load.writes import connections_needed
 from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.feeding import query_rows, seeded_keys
 from stressrun.postgres.ownership import claim
+from stressrun.postgres.preflight import examine
 from stressrun.postgres.seeding import seed_table
+from stressrun.postgres.url import DatabaseUrl, completed
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
+from stressrun.scenario.load import Document
 from stressrun.scenario.model import ExistingPostgres, ExistingService, Query, Scenario
 from stressrun.units import format_duration
+
+
+def with_completed_database(document: Document, scenario: Scenario) -> tuple[Document, Scenario]:
+    """The same with a database URL that no variable of the environment can lead elsewhere.
+
+    Raises SetupError.
+    """
+    database = scenario.database
+    if database is None:
+        return document, scenario
+    url = completed(database.url)
+    settings = cast(Document, document["database"])
+    document = {**document, "database": {**settings, "url": url}}
+    return document, replace(scenario, database=replace(database, url=url))
 
 
 async def check_targets(scenario: Scenario, guard: Guard) -> None:
@@ -33,16 +52,21 @@ async def check_targets(scenario: Scenario, guard: Guard) -> None:
         )
     if scenario.http.protocol == "http2":
         check_http2()
+    for database in sorted(_databases(scenario)):
+        await DatabaseUrl.of(database).addresses(guard)
     for url in sorted(_targets(scenario)):
         host = urlsplit(url).hostname
         if host:
             await guard.resolve(host, 0)
 
 
-def _targets(scenario: Scenario) -> set[str]:
-    """The URLs of all servers whose hosts are connected to."""
+def _databases(scenario: Scenario) -> set[str]:
     databases = {s.url for s in scenario.services if isinstance(s, ExistingPostgres)}
-    databases |= {url for url in (scenario.database_url,) if url is not None}
+    return databases | {url for url in (scenario.database_url,) if url is not None}
+
+
+def _targets(scenario: Scenario) -> set[str]:
+    """The URLs of all HTTP servers whose hosts are connected to."""
     services = {s.url for s in scenario.services if isinstance(s, ExistingService)}
     base_url = scenario.base_url
     if base_url is not None and scenario.http.unix_socket is None:
@@ -50,7 +74,7 @@ def _targets(scenario: Scenario) -> set[str]:
     elif base_url is not None:
         # What a Unix socket leads to has a name for the Host header, and no host.
         services = {url for url in services if origin_of(url) != origin_of(base_url)}
-    return databases | services
+    return services
 
 
 async def prepare_database(
@@ -59,20 +83,24 @@ async def prepare_database(
     guard: Guard,
     *,
     run_id: str,
+    writes: bool,
     told: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Claim and seed every table of the scenario; without a ledger the database is disposable.
+    """See that the database can take the run, then claim and seed every table of the scenario.
 
+    Without a ledger the database is disposable; `writes` says whether the write mixes will run.
     Returns what workers need to know of the database: the rows of feeders and the keys of tables
     by their names, as JSON. Raises SetupError, RefusedError.
     """
-    seeds = seeds_of(scenario)
-    if not seeds and not any(isinstance(feeder.source, Query) for feeder in scenario.feeders):
+    database = scenario.database
+    if database is None:
         return {}
     known: dict[str, Any] = {}
-    url = scenario.database_url
-    assert url is not None
+    url, seeds = database.url, seeds_of(scenario)
+    needed = 1 + (connections_needed(scenario) if writes else 0)
     async with await connect(url, guard=guard, run_id=run_id) as connection:
+        for line in await examine(connection, database, needed=needed, writes=bool(seeds)):
+            told(line)
         for each in seeds:
             begin = time.monotonic()
             claimed = await claim(connection, each.table, ledger=ledger, run_id=run_id, url=url)

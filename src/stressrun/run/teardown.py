@@ -19,6 +19,7 @@ from stressrun.errors import ResidueError, StressrunError, UsageError
 from stressrun.http.client import fetch
 from stressrun.postgres import ownership
 from stressrun.postgres.connection import connect
+from stressrun.postgres.url import DatabaseUrl
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
@@ -219,8 +220,12 @@ def left_behind(ledger: Ledger, run_id: str) -> list[str]:
 
 def allowed_hosts(entries: Sequence[Entry]) -> list[str]:
     """The hosts that a run was allowed to touch: its clean-up may touch them, too."""
-    urls = (entry.detail["url"] for entry in entries if "url" in entry.detail)
-    return [host for url in urls if (host := urlsplit(url).hostname)]
+    return [host for entry in entries if "url" in entry.detail and (host := _host_of(entry))]
+
+
+def _host_of(entry: Entry) -> str | None:
+    url = entry.detail["url"]
+    return urlsplit(url).hostname if entry.kind == "request" else DatabaseUrl.of(url).place
 
 
 def runs(entries: Sequence[Entry]) -> list[str]:

@@ -11,6 +11,7 @@ from stressrun.scenario.nodes import Plain
 from stressrun.scenario.part import Part
 from stressrun.scenario.references import is_postgres
 
+_POSTGRES = re.compile(r"postgres(ql)?://|[a-z_]+ *=")
 _WHOLE = re.compile(r"\$\{\s*services\.([^.}\s]+)\.url\s*\}")
 
 
@@ -24,12 +25,16 @@ def http_url(part: Part) -> str:
 
 
 def postgres_url(part: Part) -> str:
-    """A `postgresql://` URL; references in it stand for what is known when the run starts."""
+    """A `postgresql://` URL, or `host=… dbname=…` in libpq's words.
+
+    References in it stand for what is known when the run starts.
+    """
     url = part.literal()
-    if not find_references(url) and not re.match(r"postgres(ql)?://[^/]", url):
+    if not find_references(url) and not _POSTGRES.match(url):
         part.fault(
             "not a PostgreSQL URL",
-            "expected one such as postgresql://user:password@127.0.0.1:5432/database",
+            "expected one such as postgresql://user:password@127.0.0.1:5432/database, "
+            "or service=staging",
             offset=0,
         )
     return url

@@ -23,7 +23,7 @@ from stressrun.errors import ResidueError, SetupError
 from stressrun.http.client import BY_DEFAULT
 from stressrun.http.origin import origin_of
 from stressrun.postgres.connection import connect
-from stressrun.postgres.url import DatabaseUrl
+from stressrun.postgres.url import DatabaseUrl, completed
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
@@ -91,8 +91,8 @@ def _of_embedded(service: EmbeddedPostgres, port: int) -> dict[str, str]:
 def _of_existing(text: str) -> dict[str, str]:
     url = DatabaseUrl.of(text)
     return {
-        "url": text,
-        "host": url.host,
+        "url": completed(text),
+        "host": url.host or url.place,
         "port": str(url.port),
         "user": url.parameters.get("user", ""),
         "password": url.parameters.get("password", ""),
@@ -191,7 +191,7 @@ class Services:
                     await self._until_ready(service, service.url)
             host, port = (values[f"services.{service.name}.{key}"] for key in ("host", "port"))
             took = format_duration(time.monotonic() - begin)
-            self._told(f"service {service.name} is ready at {host}:{port} ({took})")
+            self._told(f"service {service.name} is ready at {host or 'localhost'}:{port} ({took})")
 
     async def stop(self) -> None:
         """End everything in reverse order; cannot be cancelled and does not raise.

@@ -1,0 +1,2 @@
+\set id random(1, :rows)
+select * from people where id = :id;

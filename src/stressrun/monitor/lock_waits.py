@@ -1,0 +1,142 @@
+"""Lock waits put together from samples: who kept whom waiting, for what, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stressrun.monitor.intervals import Intervals
+from stressrun.postgres.findings import LockPair, LockWaits, Party
+from stressrun.postgres.observation import Backend, Sample, Waiter
+
+MOST_PAIRS = 10
+_MOST_PAIRS_KEPT = 500
+_MOST_PLACES = 50
+_ELSEWHERE = "other locks"
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A wait that is going on, `seen` last at an instant; instants are nanoseconds."""
+
+    begin: int
+    seen: int
+    place: str
+    blocker: Party
+    waiter: Party
+
+    @property
+    def seconds(self) -> float:
+        return (self.seen - self.begin) / 1e9
+
+
+@dataclass(slots=True)
+class _Pair:
+    """All waits of one statement for another."""
+
+    longest: _Wait
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, wait: _Wait) -> None:
+        self.count += 1
+        self.total += wait.seconds
+        if wait.seconds >= self.longest.seconds:
+            self.longest = wait
+
+
+class LockTally:
+    """The lock waits of a stage, in bounded memory.
+
+    A wait begins where the server says so; where the version does not, when it is first seen. It
+    ends when it is last seen, which is up to one sample before its real end. `by_place` are the
+    times in which anybody waited for a table's locks.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._open: dict[int, _Wait] = {}
+        self._pairs: dict[tuple[str, str, str], _Pair] = {}
+        self._count = 0
+        self._total = 0.0
+        self._longest = 0.0
+        self.by_place: dict[str, Intervals] = {}
+
+    def see(self, sample: Sample) -> None:
+        """Add what a sample shows; samples come in order."""
+        seen = {waiter.pid: self._seen(waiter, sample) for waiter in sample.waiters}
+        for pid, wait in self._open.items():
+            if seen.get(pid) is not wait:
+                self._end(wait)
+        self._open = seen
+        begins: dict[str, int] = {}
+        for wait in seen.values():
+            begins[wait.place] = min(wait.begin, begins.get(wait.place, wait.begin))
+        for place, begin in begins.items():
+            self._intervals(place).add(begin, sample.instant)
+
+    def finish(self) -> LockWaits:
+        """End what is still going on, and tell of all."""
+        for wait in self._open.values():
+            self._end(wait)
+        self._open = {}
+        pairs = sorted(self._pairs.values(), key=lambda pair: -pair.total)[:MOST_PAIRS]
+        return LockWaits(
+            count=self._count,
+            total=self._total,
+            longest=self._longest,
+            pairs=tuple(_told(pair) for pair in pairs),
+            others=self._count - sum(pair.count for pair in pairs),
+        )
+
+    def _seen(self, waiter: Waiter, sample: Sample) -> _Wait:
+        """The wait that a waiter is in: the one that it was in before, or a new one."""
+        now = sample.instant
+        blocker = sample.holder(waiter)
+        place = waiter.relation or f"{waiter.lock} lock"
+        age = waiter.statement_age if waiter.waited is None else waiter.waited
+        since = now - round(age * 1e9)
+        before = self._open.get(waiter.pid)
+        if before is not None and since <= before.seen:
+            if (before.blocker.pid, before.place) == (blocker, place):
+                before.seen = now
+                return before
+            # It waits on, for somebody else.
+            since = before.seen
+        begin = now if waiter.waited is None else max(since, self._start)
+        sides = (_party(pid, sample.backends.get(pid)) for pid in (blocker, waiter.pid))
+        return _Wait(begin, now, place, *sides)
+
+    def _end(self, wait: _Wait) -> None:
+        self._count += 1
+        self._total += wait.seconds
+        self._longest = max(self._longest, wait.seconds)
+        key = (wait.place, wait.blocker.statement, wait.waiter.statement)
+        pair = self._pairs.get(key)
+        if pair is None and len(self._pairs) < _MOST_PAIRS_KEPT:
+            pair = self._pairs[key] = _Pair(wait)
+        if pair is not None:
+            pair.add(wait)
+
+    def _intervals(self, place: str) -> Intervals:
+        if place not in self.by_place and len(self.by_place) >= _MOST_PLACES:
+            place = _ELSEWHERE
+        return self.by_place.setdefault(place, Intervals())
+
+
+def _party(pid: int, backend: Backend | None) -> Party:
+    if backend is None:
+        # A prepared transaction has no process.
+        return Party(pid, "", "prepared transaction" if pid == 0 else "gone", "")
+    return Party(pid, backend.application, backend.state, backend.statement)
+
+
+def _told(pair: _Pair) -> LockPair:
+    longest = pair.longest
+    return LockPair(
+        place=longest.place,
+        count=pair.count,
+        total=pair.total,
+        longest=longest.seconds,
+        blocker=longest.blocker,
+        waiter=longest.waiter,
+    )

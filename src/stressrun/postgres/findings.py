@@ -1,0 +1,151 @@
+"""What a stage's watch over the database has found. Seconds, bytes, shares of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stressrun.postgres.statistics import Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """From when to when, in seconds of the stage, something was not seen, and why."""
+
+    begin: float
+    end: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Of a number that was sampled."""
+
+    max: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Client connections of the whole server, without the monitor's own.
+
+    Ordinary roles can have `limit`, of which at the least so many were free.
+    """
+
+    max: int
+    mean: float
+    least_free: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Sessions of the database at work, waiting for their client, and doing so in a transaction."""
+
+    active: Extent
+    idle: Extent
+    idle_in_transaction: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class WaitShare:
+    """The share of active sessions that were seen waiting for an event; class `CPU`: for none."""
+
+    wait_class: str
+    event: str | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A side of a lock wait; `statement` is a shape, and of an idle session its last one."""
+
+    pid: int
+    application: str
+    state: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockPair:
+    """Lock waits of one statement for another, on one table; the parties are of the longest.
+
+    `place` is the table, or the kind of lock where it belongs to none or is not known.
+    """
+
+    place: str
+    count: int
+    total: float
+    longest: float
+    blocker: Party
+    waiter: Party
+
+
+@dataclass(frozen=True, slots=True)
+class LockWaits:
+    """Lock waits that were seen, each as long as it was seen.
+
+    The `pairs` are those with the most waiting; `others` are waits of pairs that are not named.
+    """
+
+    count: int
+    total: float
+    longest: float
+    pairs: tuple[LockPair, ...]
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Slow requests that were under way while somebody waited for a lock of one place.
+
+    `share` is theirs of all slow requests (None: too few to say); `present` is the share of the
+    stage's time in which there was such a wait.
+    """
+
+    place: str
+    count: int
+    share: float | None
+    present: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequests:
+    """Requests that took longer than `over` seconds, and the lock waits that they overlapped.
+
+    `over` is the p99 of http, or above it, so that all slower ones were kept (`is_p99`). Requests
+    during a gap are in `unknown` and not in `count`.
+    """
+
+    over: float
+    is_p99: bool
+    count: int
+    unknown: int
+    overlapping: int
+    overlaps: tuple[Overlap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementCalls:
+    """A statement (its shape) with its calls; `per_request` None: there were no requests."""
+
+    statement: str
+    calls: int
+    seconds: float
+    rows: int
+    per_request: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A stage as the database saw it; None where nothing was seen, or the server cannot tell."""
+
+    samples: int
+    gaps: tuple[Gap, ...]
+    connections: Connections | None
+    states: States | None
+    longest_transaction: float | None
+    waits: tuple[WaitShare, ...]
+    lock_waits: LockWaits
+    slow_requests: SlowRequests | None
+    statistics: Statistics | None
+    statements: tuple[StatementCalls, ...] | None

@@ -1,0 +1,90 @@
+"""What a look at the server shows: its sessions, and who of them waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A server process that waits for a lock, or that keeps another one waiting.
+
+    `statement` is the shape of what it runs, or ran last; the age of its transaction is in seconds.
+    """
+
+    application: str
+    state: str
+    statement: str
+    transaction_age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A session that waits for a lock.
+
+    `blockers` are whom it waits for; `lock` is the kind, `relation` the table where it is known.
+    Seconds: how long it has `waited` (None: the version does not say), and how old its statement
+    is.
+    """
+
+    pid: int
+    blockers: tuple[int, ...]
+    lock: str
+    relation: str | None
+    waited: float | None
+    statement_age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """So many sessions of the database in one state, with one wait; no class: they do not wait."""
+
+    state: str
+    wait_class: str | None
+    wait_event: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the server, without the session that looks.
+
+    Its `instant` is in nanoseconds of the monotonic clock. `clients` are connected to the whole
+    server; all else is of one database. The sessions of `hidden` clients cannot be seen into. The
+    longest transaction is in seconds.
+    """
+
+    instant: int
+    clients: int
+    hidden: int
+    longest_transaction: float | None
+    sessions: tuple[Sessions, ...]
+    waiters: tuple[Waiter, ...]
+    backends: Mapping[int, Backend]
+
+    def holder(self, waiter: Waiter) -> int:
+        """The blocker that keeps a waiter waiting: of several the one with the oldest transaction.
+
+        One that only stands before it in the queue for the same table is passed over for the one
+        that it waits for itself.
+        """
+        waiting = {other.pid: other for other in self.waiters}
+        passed = {waiter.pid}
+        blocker = self._oldest(waiter.blockers)
+        while (
+            (ahead := waiting.get(blocker)) is not None
+            and ahead.relation == waiter.relation is not None
+            and blocker not in passed
+        ):
+            passed.add(blocker)
+            blocker = self._oldest(ahead.blockers)
+        # Those of a deadlock wait in a circle.
+        return blocker if blocker not in passed else self._oldest(waiter.blockers)
+
+    def _oldest(self, blockers: tuple[int, ...]) -> int:
+        def rank(pid: int) -> tuple[float, int]:
+            backend = self.backends.get(pid)
+            return (-backend.transaction_age if backend else 0.0, pid)
+
+        return min(blockers, key=rank)

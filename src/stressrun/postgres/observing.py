@@ -1,0 +1,304 @@
+"""The session that looks at a server during a run: one statement, and one round trip, for a look.
+
+It asks for nothing that waits for the load: no lock of a table, and of the lock table only when
+some session waits. A look that fails is told as `NotSeen`; the next connects anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import trio
+
+from stressrun.errors import StressrunError
+from stressrun.postgres.connection import connect
+from stressrun.postgres.failure import error_kind
+from stressrun.postgres.observation import Backend, Sample, Sessions, Waiter
+from stressrun.postgres.session import Query, Session
+from stressrun.postgres.shape import shape_of
+from stressrun.postgres.statistics import (
+    FLUSH,
+    MARK,
+    Reading,
+    statements_query,
+    statistics_query,
+    texts_query,
+)
+from stressrun.postgres.tables import reason
+from stressrun.safety.guard import Guard
+from stressrun.scenario.model import Database
+
+MOST_WAITERS = 50
+"""Of so many sessions that wait for a lock a look sees whom they wait for, the oldest first."""
+
+_STATEMENT_TIMEOUT = 2.0
+_LOCK_TIMEOUT = 0.5
+# Of a server or a network that is frozen.
+_PATIENCE = 4.0
+_WAITSTART_SINCE = 140000
+_FLUSH_SINCE = 150000
+
+# Of sessions that the role may not see into, only the database and the user show.
+# A wait for a row shows as one for its transaction, and the row's lock tells the table; without
+# it (two inserts of the same key) it is one of those that both sessions write.
+_SAMPLE = f"""
+with activity as materialized (
+  select /* {MARK} */ pid, datid, usesysid, backend_type, application_name, state, xact_start,
+    query_start, wait_event_type, wait_event, query
+  from pg_stat_activity where pid <> pg_backend_pid()
+), here as (
+  select * from activity where backend_type = 'client backend'
+    and datid = (select oid from pg_database where datname = current_database())
+), waiting as materialized (
+  select pid, query_start, pg_blocking_pids(pid) as blockers
+  from here where wait_event_type = 'Lock' order by query_start limit {MOST_WAITERS}
+), locks as materialized (
+  select pid, locktype, relation, mode, granted, {{waitstart}} as waitstart
+  from pg_locks where relation is not null or not granted
+), waits as (
+  select waiting.pid, blockers, wanted.locktype, coalesce(
+      wanted.relation,
+      (select relation from locks l
+        where l.pid = waiting.pid and l.locktype = 'tuple' and l.granted limit 1)
+    )::regclass as relation,
+    case when wanted.locktype = 'transactionid' then (
+      select json_agg(distinct relation::regclass)
+      from locks mine join locks theirs using (relation) join pg_class c on c.oid = relation
+      where mine.pid = waiting.pid and mine.granted and mine.mode = 'RowExclusiveLock'
+        and theirs.pid = any (blockers) and theirs.granted
+        and theirs.mode not in ('AccessShareLock', 'RowShareLock') and c.relkind in ('r', 'p')
+    ) end as candidates,
+    extract(epoch from clock_timestamp() - wanted.waitstart) as waited,
+    extract(epoch from clock_timestamp() - query_start) as statement_age
+  from waiting join locks wanted on wanted.pid = waiting.pid and not wanted.granted
+  where blockers <> '{{{{}}}}'
+)
+select json_build_object(
+  'clients', (select count(*) from activity where backend_type = 'client backend'),
+  'hidden', (select count(*) from activity
+    where backend_type is null and datid is not null and usesysid is not null),
+  'longest_transaction',
+    (select extract(epoch from clock_timestamp() - min(xact_start)) from here),
+  'sessions', (select json_agg(json_build_array(state, wait_event_type, wait_event, sessions))
+    from (select state, wait_event_type, wait_event, count(*) as sessions
+      from here group by 1, 2, 3) counted),
+  'waits', (select json_agg(waits) from waits),
+  'backends', (select json_agg(json_build_array(pid, application_name, state, left(query, 2000),
+      extract(epoch from clock_timestamp() - xact_start)))
+    from activity
+    where pid in (select pid from waiting union all select unnest(blockers) from waiting))
+)
+"""
+
+_SURROUNDINGS = f"""
+select /* {MARK} */ json_build_object(
+  'limit', current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0),
+  'views', (select json_agg(relname) from pg_class
+    where relnamespace = 'pg_catalog'::regnamespace and relname like 'pg_stat_%'),
+  'statements', (select json_build_object('schema', quote_ident(nspname), 'time', attname)
+    from pg_extension e join pg_namespace n on n.oid = extnamespace
+      join pg_class c on c.relnamespace = n.oid and c.relname = extname
+      join pg_attribute on attrelid = c.oid and attname in ('total_exec_time', 'total_time')
+    where extname = 'pg_stat_statements')
+)
+"""
+
+
+_LOCKS = {"transactionid": "row", "tuple": "row", "relation": "table"}
+
+
+class NotSeen(Exception):  # noqa: N818 - a gap in what is seen, which is no error of the run
+    """Why a look at the server failed, in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What one connection's server has to tell, and the statements that ask for it."""
+
+    limit: int
+    sample: Query
+    statistics: Query
+    flush: Query | None
+    statements: Query | None
+    texts: Query | None
+
+
+class Observer:
+    """Looks at a scenario's database; for one task at a time.
+
+    `unseen` is why pg_stat_statements, though installed, tells nothing.
+    """
+
+    def __init__(self, database: Database, guard: Guard, *, run_id: str) -> None:
+        self._database = replace(
+            database, statement_timeout=_STATEMENT_TIMEOUT, lock_timeout=_LOCK_TIMEOUT
+        )
+        self._guard = guard
+        self._run_id = run_id
+        self._session: Session | None = None
+        self._server: _Server | None = None
+        self._transactions = 0
+        self.unseen = ""
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and not self._session.connection.closed
+
+    @property
+    def limit(self) -> int:
+        """How many connections ordinary roles can have."""
+        return self._known.limit
+
+    async def connect(self) -> None:
+        """Connect, and see what the server has to tell. Raises NotSeen."""
+        self.close()
+        try:
+            connection = await connect(
+                self._database.url,
+                guard=self._guard,
+                run_id=self._run_id,
+                timeout=_PATIENCE,
+                settings=self._database,
+            )
+        except StressrunError as error:
+            raise NotSeen(error.message) from error
+        self._session = Session(connection)
+        self._server = await self._look_around(connection.info.server_version)
+        # What is prepared from now on would count as the load's.
+        await self.sample()
+        await self.read()
+
+    async def sample(self) -> Sample:
+        """What the server's sessions are doing now. Raises NotSeen."""
+        begin = time.monotonic_ns()
+        seen = await self._ask(self._known.sample)
+        return _sample_of(seen, (begin + time.monotonic_ns()) // 2)
+
+    async def read(self) -> Reading:
+        """The cumulative statistics, as far as sessions have told of them. Raises NotSeen."""
+        server = self._known
+        if server.flush is not None:
+            await self._ask(server.flush)
+        own = self._transactions
+        statistics = await self._ask(server.statistics)
+        statements = None
+        if server.statements is not None:
+            statements = await self._ask(server.statements) or {}
+        return Reading(own, statistics, statements)
+
+    async def texts(self, statements: Sequence[str]) -> Mapping[str, str]:
+        """The texts of statements that a reading counts, by their ids. Raises NotSeen."""
+        texts = self._known.texts
+        assert texts is not None
+        ids = "{" + ",".join(statements) + "}"
+        found: Mapping[str, str] | None = await self._ask(texts, ids.encode())
+        return found or {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._session is not None and self.connected:
+            self._session.pgconn.finish()
+        self._session = None
+
+    @property
+    def _known(self) -> _Server:
+        assert self._server is not None
+        return self._server
+
+    async def _look_around(self, version: int) -> _Server:
+        waitstart = "waitstart" if version >= _WAITSTART_SINCE else "null::timestamptz"
+        found = await self._ask(_query(_SURROUNDINGS))
+        statements, texts = await self._find_statements(found["statements"])
+        return _Server(
+            limit=found["limit"],
+            sample=_query(_SAMPLE.format(waitstart=waitstart)),
+            statistics=_query(statistics_query(found["views"])),
+            flush=_query(FLUSH) if version >= _FLUSH_SINCE else None,
+            statements=statements,
+            texts=texts,
+        )
+
+    async def _find_statements(
+        self, found: Mapping[str, str] | None
+    ) -> tuple[Query | None, Query | None]:
+        """What asks pg_stat_statements, where it is installed and loaded."""
+        self.unseen = ""
+        if found is None:
+            return None, None
+        query = _query(statements_query(found["schema"], found["time"]))
+        try:
+            await self._ask(query)
+        except NotSeen as error:
+            if not self.connected:
+                raise
+            self.unseen = f"pg_stat_statements: {error}"
+            return None, None
+        return query, _query(*texts_query(found["schema"]))
+
+    async def _ask(self, query: Query, *parameters: bytes) -> Any:
+        """The JSON that is a query's only value. Raises NotSeen."""
+        session = self._session
+        assert session is not None
+        self._transactions += 1
+        result = None
+        try:
+            with trio.move_on_after(_PATIENCE):
+                async with session.connection.lock:
+                    result = await session.connection.wait(session.run(query, parameters))
+        except psycopg.Error as error:
+            raise NotSeen(f"{error_kind(error)}: {reason(error)}") from error
+        if result is None:
+            raise NotSeen(f"no answer within {_PATIENCE:g} s")
+        return json.loads(result.get_value(0, 0) or b"null")
+
+
+def _query(*pieces: str) -> Query:
+    return Query(pieces)
+
+
+def _sample_of(seen: Mapping[str, Any], instant: int) -> Sample:
+    backends = {
+        pid: Backend(application or "", state or "", shape_of(query or ""), age or 0.0)
+        for pid, application, state, query, age in seen["backends"] or ()
+    }
+    return Sample(
+        instant=instant,
+        clients=seen["clients"],
+        hidden=seen["hidden"],
+        longest_transaction=seen["longest_transaction"],
+        sessions=tuple(Sessions(*counted) for counted in seen["sessions"] or ()),
+        waiters=tuple(_waiter(wait, backends) for wait in seen["waits"] or ()),
+        backends=backends,
+    )
+
+
+def _waiter(wait: Mapping[str, Any], backends: Mapping[int, Backend]) -> Waiter:
+    pid = wait["pid"]
+    relation = wait["relation"]
+    if relation is None and wait["candidates"]:
+        relation = _written(wait["candidates"], backends[pid].statement)
+    return Waiter(
+        pid=pid,
+        blockers=tuple(wait["blockers"]),
+        lock=_LOCKS.get(wait["locktype"], wait["locktype"]),
+        relation=relation,
+        waited=wait["waited"],
+        statement_age=wait["statement_age"],
+    )
+
+
+def _written(candidates: Sequence[str], statement: str) -> str | None:
+    """Which of the tables that two sessions write a statement is about; None: it cannot be told."""
+    if len(candidates) == 1:
+        return candidates[0]
+    words = set(re.findall(r"\w+", statement.lower()))
+    named = [name for name in candidates if name.rpartition(".")[2].strip('"').lower() in words]
+    return named[0] if len(named) == 1 else None
