@@ -29,7 +29,20 @@ from benchmarks.measuring import (
     main,
     run_client,
 )
-from benchmarks.postgres_clients import CONNECTIONS, CONTESTS, Client, Told, clients, make_table
+from benchmarks.postgres_clients import (
+    BATCH,
+    CONNECTIONS,
+    CONTESTS,
+    INSERT,
+    MIX,
+    SEEDING,
+    SELECT,
+    Client,
+    Contest,
+    Told,
+    clients,
+    make_table,
+)
 from benchmarks.postgres_server import (
     PostgresServer,
     find_programs,
@@ -39,6 +52,11 @@ from benchmarks.postgres_server import (
 from benchmarks.tables import Goal, goals_table, number, scaled, table, whole
 from benchmarks.turns import in_turns
 from stressrun import __version__
+
+# stressrun asks once for the keys that are there, before the load.
+_LOOKUPS_ASIDE = 1
+# The share of the CPU time of all processes that is the worker's, less what the sampling may err.
+_LEAST_OF_WORKER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +75,19 @@ class Figures:
     of_worker: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The seconds in which operations were seen to flow, and how much of a core that took."""
+
+    seconds: float
+    cpu_share: float
+
+
 def benchmark(options: Namespace) -> int:
     """Run all rounds and print the tables; 1 when a goal is not met or a turn was unsound."""
     with postgres_running(options.programs) as server:
-        chosen = []
-        for contest in CONTESTS:
-            if not options.only or contest.name in options.only:
-                contenders = list(clients(server, contest))
-                chosen += contenders
-                if len(contenders) == 1:
-                    peer = "psql" if contest.seeds else "pgbench"
-                    print(f"skipped: {contest.name}: {peer} is not installed", file=sys.stderr)
         taken = in_turns(
-            chosen,
+            list(_chosen(options, server)),
             options.rounds,
             lambda client: take_turn(client, server, options.seconds),
             lambda figures: f"{whole(figures.per_second)} operations/s",
@@ -77,6 +95,14 @@ def benchmark(options: Namespace) -> int:
     goals = list(goals_of(taken.medians))
     print(report(taken.medians, goals, options))
     return 1 if not taken.sound or any(goal.failed for goal in goals) else 0
+
+
+def _chosen(options: Namespace, server: PostgresServer) -> Iterator[Client]:
+    for contest in CONTESTS:
+        if not options.only or contest.name in options.only:
+            yield from clients(server, contest)
+            if server.program(contest.peer) is None:
+                print(f"skipped: {contest.name}: {contest.peer} is missing", file=sys.stderr)
 
 
 def take_turn(client: Client, server: PostgresServer, seconds: int) -> Figures:
@@ -95,100 +121,106 @@ def take_turn(client: Client, server: PostgresServer, seconds: int) -> Figures:
             patience=seconds + PATIENCE,
             core=None,
             env={"DATABASE_URL": server.url},
-            count=server.copied if contest.seeds else server.changes,
+            count=server.sessions_copying if contest.seeds else server.sessions_at_work,
         )
         try:
             told = client.read(folder)
         except (OSError, LookupError, ValueError) as error:
             raise BenchmarkError(f"it told nothing of its turn:\n{output_of(folder)}") from error
     rows = server.rows() - rows - told.seeded
-    operations = rows // contest.batch + server.lookups() - lookups
-    _check(told, operations)
-    took = told.seconds or seconds
-    flowing = _flowing(cost.samples)
-    if told.seconds is not None and told.seconds < flowing.seconds:
-        raise BenchmarkError(
-            f"it told of {told.seconds:.2f} s, and was seen at work for {flowing.seconds:.2f} s"
-        )
-    worker_cpu = told.worker_cpu_seconds
-    print("DEBUG", client.name, told, operations, rows, flowing, cost.cpu_seconds, worker_cpu)
+    lookups = server.lookups() - lookups
+    operations = rows // contest.batch + lookups
+    flow = _flow(cost.samples, sessions=1 if contest.seeds else CONNECTIONS)
+    _check(told, operations, flow, seconds)
+    took = seconds if told.seconds is None else told.seconds
+    cpu = told.worker_cpu_seconds
     return Figures(
         per_second=operations / took,
         rows_per_second=operations * contest.batch / took,
-        under_load=flowing.cpu_share * took / operations if flowing.seconds else None,
+        # Of a seeding, the time in which values are drawn is not among that of the COPY.
+        under_load=None if flow is None or contest.seeds else flow.cpu_share * took / operations,
         whole_run=cost.cpu_seconds / operations,
-        of_worker=worker_cpu / operations if worker_cpu else None,
+        of_worker=None if cpu is None else cpu / operations,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """The time in which operations were seen to flow, and how much of a core that took."""
-
-    seconds: float
-    cpu_share: float
-
-
-def _flowing(samples: Sequence[Sample]) -> Flow:
-    """From the first sample to the last within the load."""
-    flowing = [
-        n for n in range(1, len(samples)) if samples[n].total > samples[n - 1].total + CONNECTIONS
-    ]
-    if len(flowing) < 3:
-        return Flow(0, 0)
-    # Before the first it was still starting, before the last it was perhaps already ending.
-    first, last = samples[flowing[0]], samples[flowing[-2]]
+def _flow(samples: Sequence[Sample], sessions: int) -> Flow | None:
+    """From the first sample to the last that found so many sessions at work."""
+    flowing = [sample for sample in samples if sample.total >= sessions]
+    if len(flowing) < 4:
+        return None
+    # At the first the client may have been connecting still, and at the last have ended already.
+    first, last = flowing[1], flowing[-2]
     seconds = last.at - first.at
     return Flow(seconds, (last.cpu_seconds - first.cpu_seconds) / seconds)
 
 
-def _check(told: Told, operations: int) -> None:
+def _check(told: Told, operations: int, flow: Flow | None, seconds: int) -> None:
+    """Hold what a client has told against what was seen. Raises BenchmarkError."""
     if told.errors:
         raise BenchmarkError(f"{told.errors:,} of its operations failed")
-    if not 0 <= operations - told.operations <= CONNECTIONS:
+    if not told.operations or not 0 <= operations - told.operations <= _LOOKUPS_ASIDE:
         raise BenchmarkError(
-            f"it counted {told.operations:,} operations, and {operations:,} were done"
+            f"it counted {told.operations:,} operations, the server {operations:,}"
+        )
+    if flow is None:
+        return
+    if told.seconds is not None and told.seconds < flow.seconds:
+        raise BenchmarkError(
+            f"it told of {told.seconds:.2f} s, and was seen at work for {flow.seconds:.2f} s"
+        )
+    cpu, seen = told.worker_cpu_seconds, flow.cpu_share * seconds
+    if cpu is not None and cpu < _LEAST_OF_WORKER * seen:
+        raise BenchmarkError(
+            f"its worker told of {cpu:.2f} s of CPU time, and its processes were seen to use "
+            f"{seen:.2f} s"
         )
 
 
 def goals_of(medians: Mapping[str, Figures]) -> Iterator[Goal]:
     """The goals of the engine, held against the medians."""
-    yield _cpu(medians, "INSERT of a row, client CPU µs", 20, "insert")
-    yield _times(medians, "INSERT of a row, times pgbench", 0.8, "insert", "pgbench")
-    yield _cpu(medians, "SELECT by key, client CPU µs", 20, "select")
-    yield _times(medians, "SELECT by key, times pgbench", 0.6, "select", "pgbench")
-    yield _times(medians, "70/30 INSERT and UPDATE, times pgbench", 0.8, "mix", "pgbench")
-    yield _times(medians, "INSERT of 100 rows of 1 KB, times pgbench", 1.0, "batch", "pgbench")
-    yield _times(medians, "seeding, times psql \\copy", 0.8, "seeding", "psql")
+    yield _cpu(medians, "INSERT of a row, CPU µs", 20, INSERT)
+    yield _times(medians, "INSERT of a row, times pgbench", 0.8, INSERT)
+    yield _cpu(medians, "SELECT by key, CPU µs", 20, SELECT)
+    yield _times(medians, "SELECT by key, times pgbench", 0.6, SELECT)
+    yield _times(medians, "INSERT and UPDATE, 70 to 30, times pgbench", 0.8, MIX)
+    yield _times(medians, "INSERT of 100 rows of 1 KB, times pgbench", 1.0, BATCH)
+    yield _times(medians, "seeding, times psql", 0.8, SEEDING)
 
 
-def _cpu(medians: Mapping[str, Figures], text: str, limit: float, contest: str) -> Goal:
-    ours = medians.get(f"{contest}: stressrun")
+def _cpu(medians: Mapping[str, Figures], text: str, limit: float, contest: Contest) -> Goal:
+    """CPU time per operation in µs."""
+    ours = medians.get(f"{contest.name}: stressrun")
     if ours is None:
         return Goal(text, limit, None, at_most=True)
-    worker, under_load = scaled(ours.of_worker, 1e6), scaled(ours.under_load, 1e6)
-    return Goal(text, limit, worker, under_load, at_most=True)
+    of_worker, under_load = scaled(ours.of_worker, 1e6), scaled(ours.under_load, 1e6)
+    return Goal(text, limit, of_worker, under_load, at_most=True)
 
 
-def _times(
-    medians: Mapping[str, Figures], text: str, limit: float, contest: str, peer: str
-) -> Goal:
-    return Goal(text, limit, _ratio(medians, f"{contest}: stressrun", f"{contest}: {peer}"))
+def _times(medians: Mapping[str, Figures], text: str, limit: float, contest: Contest) -> Goal:
+    return Goal(text, limit, _times_peer(medians, f"{contest.name}: stressrun", contest))
 
 
-def _ratio(medians: Mapping[str, Figures], name: str, peer: str) -> float | None:
-    if name not in medians or peer not in medians:
-        return None
-    return medians[name].per_second / medians[peer].per_second
+def _times_peer(medians: Mapping[str, Figures], name: str, contest: Contest) -> float | None:
+    """Operations per second, as how many times those of the contest's peer."""
+    ours, peer = medians.get(name), medians.get(f"{contest.name}: {contest.peer}")
+    return None if ours is None or peer is None else ours.per_second / peer.per_second
 
 
 def report(medians: Mapping[str, Figures], goals: Sequence[Goal], options: Namespace) -> str:
     """The machine, the figures and the goals, as Markdown."""
+    version = postgres_version(options.programs)
+    rows = [
+        (name, *_cells(figures), number(_times_peer(medians, name, contest)))
+        for contest in CONTESTS
+        for name, figures in medians.items()
+        if name.startswith(f"{contest.name}: ")
+    ]
     return "\n\n".join(
         [
             f"{date.today()}, {machine()}; medians of {options.rounds} × {options.seconds} s. "
-            f"stressrun {__version__}, PostgreSQL and pgbench {postgres_version(options.programs)}",
-            table(_COLUMNS, [(name, *_cells(figures)) for name, figures in medians.items()]),
+            f"stressrun {__version__}, PostgreSQL, pgbench and psql {version}",
+            table(_COLUMNS, rows),
             goals_table(goals),
         ]
     )
@@ -201,6 +233,7 @@ _COLUMNS = (
     "CPU µs per operation",
     "… with start-up",
     "… of the worker",
+    "times the peer",
 )
 
 

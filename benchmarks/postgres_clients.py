@@ -15,7 +15,7 @@ from benchmarks.measuring import PATIENCE, BenchmarkError, answer_of, run_client
 from benchmarks.postgres_server import TABLE, PostgresServer
 
 CONNECTIONS = 10
-_SEEDED_PER_SECOND = 20_000
+_SEEDED_PER_SECOND = 50_000
 _BATCHES = 10
 _PEOPLE = f"select name, email, age, data from {TABLE} order by id limit %s"
 _INSERT = sql.SQL(f"insert into {TABLE} (name, email, age, data) values {{}};")
@@ -33,6 +33,11 @@ class Contest:
     name: str
     batch: int = 1
     seeds: bool = False
+
+    @property
+    def peer(self) -> str:
+        """The program that is the bar."""
+        return "psql" if self.seeds else "pgbench"
 
 
 INSERT = Contest("insert")
@@ -81,20 +86,20 @@ class Client:
 
 
 def clients(server: PostgresServer, contest: Contest) -> Iterator[Client]:
-    """Who takes turns in a contest: stressrun, then the peers, of which the first is the bar."""
+    """Who takes turns in a contest: stressrun, and its peer where that is installed."""
     yield _stressrun(contest)
+    peer = server.program(contest.peer)
+    if peer is None:
+        return
     if contest.seeds:
-        if psql := server.program("psql"):
-            yield Client(contest, "psql", partial(_copying, psql), _read_psql)
-    elif pgbench := server.program("pgbench"):
-        if contest is BATCH:
-            simple = partial(_batches, pgbench, "simple")
-            prepared = partial(_batches, pgbench, "prepared")
-            yield Client(contest, "pgbench", simple, _read_pgbench)
-            yield Client(contest, "pgbench prepared", prepared, _read_pgbench)
-        else:
-            scripts = partial(_scripts, pgbench, _SCRIPTS[contest])
-            yield Client(contest, "pgbench", scripts, _read_pgbench)
+        yield Client(contest, "psql", partial(_copying, peer), _read_psql)
+    elif contest is BATCH:
+        simple, prepared = (partial(_batches, peer, way) for way in ("simple", "prepared"))
+        yield Client(contest, "pgbench", simple, _read_pgbench)
+        yield Client(contest, "pgbench prepared", prepared, _read_pgbench)
+    else:
+        scripts = partial(_scripts, peer, _SCRIPTS[contest])
+        yield Client(contest, "pgbench", scripts, _read_pgbench)
 
 
 def make_table(server: PostgresServer, contest: Contest, seconds: int, folder: Path) -> None:
@@ -108,7 +113,7 @@ def make_table(server: PostgresServer, contest: Contest, seconds: int, folder: P
         core=None,
         env={"DATABASE_URL": server.url},
     )
-    _read_seeding(place)
+    read_report(place)
 
 
 def _stressrun(contest: Contest) -> Client:
@@ -129,10 +134,11 @@ def _run(contest: Contest, seconds: int, folder: Path, *settings: str) -> list[s
 def _read_stressrun(folder: Path) -> Told:
     report = read_report(folder)
     (stage,) = report["stages"]
+    seeded = _SEEDED.search(output_of(folder))
     return Told(
         operations=sum(row["succeeded"] for row in stage["rows"]),
         errors=sum(row["failed"] + row["interrupted"] + row["unknown"] for row in stage["rows"]),
-        seeded=_read_seeding(folder).operations,
+        seeded=_whole(seeded[1]) if seeded else 0,
         worker_cpu_seconds=report["generator"]["cpu_seconds"],
     )
 
@@ -142,7 +148,11 @@ def _read_seeding(folder: Path) -> Told:
     if found is None:
         raise BenchmarkError(f"stressrun seeded nothing:\n{output_of(folder)}")
     rows, amount, unit = found.groups()
-    return Told(int(rows.replace(",", "")), seconds=float(amount) * _SECONDS[unit])
+    return Told(_whole(rows), seconds=float(amount) * _SECONDS[unit])
+
+
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def _scripts(

@@ -34,10 +34,12 @@ select count(*) from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid()
 """
 _LOOKUPS = f"select coalesce(sum(idx_scan), 0) from pg_stat_user_tables where relname = '{TABLE}'"
-_CHANGES = f"""
-select coalesce(sum(n_tup_ins + idx_scan), 0) from pg_stat_user_tables where relname = '{TABLE}'
+_AT_WORK = f"""
+{_OTHER_SESSIONS} and (state = 'active' or query_start > clock_timestamp() - interval '250 ms')
 """
-_COPIED = "select coalesce(sum(tuples_processed), 0) from pg_stat_progress_copy"
+_COPYING = "select count(*) from pg_stat_progress_copy"
+# What is asked here must not count as a lookup itself.
+_NO_LOOKUPS = "-c enable_indexscan=off -c enable_indexonlyscan=off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class PostgresServer:
 
     def program(self, name: str) -> str | None:
         """A client program of the same version, such as pgbench; None where it is missing."""
-        return shutil.which(name, path=str(self.programs)) or shutil.which(name)
+        return shutil.which(name, path=str(self.programs))
 
     def clear(self) -> None:
         """Drop the table, and write to disk what a turn before has left in memory."""
@@ -76,13 +78,13 @@ class PostgresServer:
             time.sleep(_POLL)
         return self._number(_LOOKUPS)
 
-    def changes(self) -> int:
-        """Rows inserted and keys looked up, as sessions tell of them once a second."""
-        return self._number(_CHANGES)
+    def sessions_at_work(self) -> int:
+        """How many other sessions have had a statement in the last 250 ms."""
+        return self._number(_AT_WORK)
 
-    def copied(self) -> int:
-        """The rows that a COPY has brought that is under way."""
-        return self._number(_COPIED)
+    def sessions_copying(self) -> int:
+        """How many have a COPY under way."""
+        return self._number(_COPYING)
 
     def columns(self) -> list[str]:
         """The columns of the table that are not counted up by themselves."""
@@ -159,7 +161,7 @@ def _connect(url: str, process: subprocess.Popen[bytes], log: Path) -> psycopg.C
     deadline = time.monotonic() + _READY_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(psycopg.OperationalError):
-            return psycopg.connect(url, autocommit=True)
+            return psycopg.connect(url, autocommit=True, options=_NO_LOOKUPS)
         time.sleep(_POLL)
     raise BenchmarkError(f"PostgreSQL did not start:\n{log.read_text()}")
 

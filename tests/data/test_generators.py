@@ -28,6 +28,18 @@ ONE_OF_EACH: list[dict[str, object]] = [
     {"uuid": True},
     {"timestamp": ["2024-01-01", "2024-12-31"]},
     {"constant": "x"},
+    {"choice": {"often": 9, "seldom": 1}},
+    {"faker": "name", "null_share": "20%"},
+    {
+        "json": {
+            "id": {"uuid": True},
+            "who": {
+                "name": {"faker": "name"},
+                "since": {"timestamp": ["2024-01-01", "2024-02-01"]},
+            },
+            "sizes": [{"decimal": [1, 9]}, {"integer": [1, 9], "null_share": "50%"}, "fixed", None],
+        }
+    },
 ]
 RANDOM = [spec for spec in ONE_OF_EACH if not {"serial", "constant"} & spec.keys()]
 INDICES = (0, 1, 16_380, 16_381, 1_000_000, 2**63 - 1)
@@ -71,8 +83,15 @@ def test_another_site_or_seed_has_other_values(spec: dict[str, object]) -> None:
 def test_rendering_while_drawing_gives_the_rendered_values(spec: dict[str, object]) -> None:
     rendered = parse_generator(spec).compile_as(1, "a", lambda value: f"<{value}>")
     plain = parse_generator(spec).compile(1, "a")
-    # Longer values make a shorter pool, so only the first pass is the same.
-    assert [rendered(index) for index in range(50)] == [f"<{plain(index)}>" for index in range(50)]
+    assert [rendered(index) for index in INDICES] == [f"<{plain(index)}>" for index in INDICES]
+
+
+@pytest.mark.parametrize("spec", ONE_OF_EACH, ids=lambda spec: next(iter(spec)))
+def test_many_rows_at_once_have_the_values_that_each_of_them_has(spec: dict[str, object]) -> None:
+    read = parse_generator(spec).compile_as(1, "a", repr)
+    span = parse_generator(spec).compile_span(1, "a", repr)
+    for indices in (range(3), range(3, 70), range(16_300, 16_500), range(10**6, 10**6 + 9)):
+        assert [*span(indices)] == [*map(read, indices)]
 
 
 def test_serial_counts_from_one_in_its_form_or_from_its_start() -> None:
@@ -184,6 +203,9 @@ def test_timestamp_now_is_the_time_of_asking() -> None:
         ({"timestamp": "now"}, "timestamptz"),
         ({"timestamp": ["2024-01-01", "2024-01-02"]}, "timestamptz"),
         ({"constant": 2**40}, "bigint"),
+        ({"json": {"a": 1}}, "jsonb"),
+        ({"json": [1]}, "jsonb"),
+        ({"integer": [1, 2], "null_share": "5%"}, "integer"),
         ({"constant": None}, "text"),
     ],
 )
@@ -200,7 +222,13 @@ def test_a_generator_knows_the_type_that_holds_its_values(
         ({"intger": [1, 2]}, "intger", "did you mean 'integer'?"),
         ({"integer": [1, 2], "uuid": True}, "uuid", "leave one"),
         ({"decimal": [1, 2], "place": 3}, "place", "did you mean 'places'?"),
-        ({"uuid": True, "places": 3}, "places", "uuid has no options"),
+        ({"uuid": True, "places": 3}, "places", "one of null_share"),
+        ({"uuid": True, "null_shre": "3%"}, "null_shre", "did you mean 'null_share'?"),
+        ({"uuid": True, "null_share": 3}, "null_share", "from 0% to 100%"),
+        ({"uuid": True, "null_share": "101%"}, "null_share", "from 0% to 100%"),
+        ({"json": "text"}, "json", "such as {name: {faker: name}"),
+        ({"reference": "customers"}, "reference", "such as customers.id"),
+        ({"reference": 5}, "reference", "such as customers.id"),
         ({"serial": "SKU"}, "serial", "SKU-{:08d}"),
         ({"serial": "{}-{}"}, "serial", "SKU-{:08d}"),
         ({"serial": "{0.__class__}"}, "serial", "SKU-{:08d}"),

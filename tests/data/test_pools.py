@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stressrun.data.pools import MOST_CHARACTERS, MOST_VALUES, draw_number, draw_pool
+from stressrun.data.pools import MOST_CHARACTERS, MOST_VALUES, Pool, draw_number, draw_pool
 
 
 def length_of(characters: int) -> int:
@@ -36,6 +39,54 @@ def test_two_pools_do_not_repeat_together() -> None:
 def test_a_pool_reads_any_index() -> None:
     read = draw_pool(Random.random, 1, "a")
     assert {type(read(index)) for index in (0, MOST_VALUES, 2**63 - 1)} == {float}
+
+
+@given(
+    characters=st.sampled_from([1, 300, 80_000, 900_000, 3_000_000]),
+    lengths=st.lists(st.integers(0, 40) | st.integers(0, 20_000), min_size=1, max_size=5),
+)
+def test_a_span_has_the_values_of_its_indices(characters: int, lengths: list[int]) -> None:
+    long = "x" * characters
+
+    def pool() -> Pool[object]:
+        numbers = iter(range(MOST_VALUES))
+
+        def draw(random: Random) -> object:
+            return long if next(numbers) % 2 else ""
+
+        return Pool(lambda random: (draw(random), random.random())[0], len, 1, "a")
+
+    read, drawn_as_needed = pool().reader(), pool()
+    start = 0
+    for length in lengths:
+        indices = range(start, start + length)
+        assert drawn_as_needed.span(indices) == [*map(read, indices)]
+        start = indices.stop
+    indices = range(10**9, 10**9 + 50)
+    assert drawn_as_needed.span(indices) == [*map(read, indices)]
+
+
+def test_a_span_draws_what_it_needs_and_little_more() -> None:
+    drawn: list[float] = []
+    pool = Pool(lambda random: random.random(), drawn.append, 1, "a")
+    pool.span(range(100))
+    assert 100 <= len(drawn) < 200
+
+
+@pytest.mark.parametrize("characters", [8, 1000])
+def test_how_many_values_there_are_does_not_depend_on_how_they_are_written(
+    characters: int,
+) -> None:
+    def values(render: Callable[[object], object]) -> list[object]:
+        def draw(random: Random) -> str:
+            return f"{random.random():.6f}".ljust(characters)
+
+        read = Pool(draw, render, 1, "a").reader()
+        return [read(index) for index in range(40_000, 40_100)]
+
+    assert values(lambda value: f"{value}".encode()) == [
+        f"{value}".encode() for value in values(lambda value: value)
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1000, 10**9])

@@ -184,12 +184,12 @@ async def test_an_error_that_is_a_result_is_not_taken_for_success(connecting: Co
 async def test_what_had_ended_before_it_was_aborted_is_applied_and_gives_its_result(
     connecting: Connecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection, observer = await connecting(), await connecting()
+    connection, observer, holder = await connecting(), await connecting(), await connecting()
     await observer.execute("create table t (n int)")
-    await observer.execute("begin; lock table t")
+    await holder.execute("begin; lock table t")
 
     async def unlock_instead() -> None:
-        await observer.execute("commit")
+        await holder.execute("commit")
 
     monkeypatch.setattr(connection, "_request_cancel", unlock_instead)
     steps = Session(connection, SIMPLE).run(Query(["insert into t values (1)"]), [])

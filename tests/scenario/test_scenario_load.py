@@ -17,6 +17,7 @@ from stressrun.scenario.load import Loaded, load
 from stressrun.scenario.model import (
     Arrivals,
     CommandService,
+    Database,
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
@@ -158,6 +159,55 @@ def test_the_only_postgres_service_is_the_default_database(tmp_path: Path) -> No
     assert resolved.database_url == RESOLVED["services.db.url"]
     with pytest.raises(ScenarioError, match=r"this needs a database\n.*\n.*\n  say which"):
         loaded(tmp_path, extra.replace("{db:", "{two: {postgres: embedded}, db:"))
+
+
+@pytest.mark.parametrize(
+    ("written", "database"),
+    [
+        ("postgresql://", Database("postgresql://")),
+        ("postgresql:///shop", Database("postgresql:///shop")),
+        ("service=staging", Database("service=staging")),
+        ("host=h dbname=d", Database("host=h dbname=d")),
+        ("{url: 'postgresql://h/d'}", Database("postgresql://h/d")),
+        ("{min_free_connections: 0}", Database("${services.db.url}", min_free_connections=0)),
+        (
+            "{lock_timeout: 0s, statement_timeout: 1m30s, idle_in_transaction_timeout: 1ms}",
+            Database("${services.db.url}", 5, 90, 0, 0.001),
+        ),
+    ],
+)
+def test_the_forms_of_a_database(written: str, database: Database, tmp_path: Path) -> None:
+    extra = f"services: {{db: {{postgres: service=local}}}}\ndatabase: {written}\n"
+    one = loaded(tmp_path, extra)
+    assert one.scenario.database == database
+    document, resolved = one.resolve(RESOLVED)
+    assert scenario_from(document) == resolved
+
+
+@pytest.mark.parametrize(
+    ("written", "changed", "database"),
+    [
+        ("postgresql://a/b", "{lock_timeout: 1s}", Database("postgresql://a/b", lock_timeout=1)),
+        (
+            "{url: 'postgresql://a/b', lock_timeout: 1s}",
+            "postgresql://c/d",
+            Database("postgresql://c/d", lock_timeout=1),
+        ),
+        ("postgresql://a/b", "postgresql://c/d", Database("postgresql://c/d")),
+    ],
+)
+def test_an_overlay_of_a_database_changes_what_it_names(
+    written: str, changed: str, database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"{LEAST}database: {written}\nenvironments: {{ci: {{database: {changed}}}}}\n")
+    assert load(path, environment="ci", environ={}).scenario.database == database
+
+
+def test_a_setting_of_a_database_is_assigned_beside_its_url(tmp_path: Path) -> None:
+    written = "database: postgresql://a/b\n"
+    assigned = loaded(tmp_path, written, "database.min_free_connections=${FREE}", FREE="2")
+    assert assigned.scenario.database == Database("postgresql://a/b", min_free_connections=2)
 
 
 def test_a_commands_folder_is_relative_to_the_scenario(tmp_path: Path) -> None:

@@ -281,6 +281,28 @@ CHANGED = {
     "API for a database": Changed(
         'url: "${services.db.url}"}', 'url: ☞"${services.api.url}"}', "api is not a PostgreSQL"
     ),
+    "database that is no URL": Changed(
+        'url: "${services.db.url}"}', "url: ☞staging}", "not a PostgreSQL URL", "service=staging"
+    ),
+    "service that is no PostgreSQL URL": Changed(
+        "postgres: embedded", "postgres: ☞embeded", "expected `embedded`, a postgresql:// URL, or"
+    ),
+    "timeout that the server would take for none": Changed(
+        'url: "${services.db.url}"}',
+        'url: "${services.db.url}", lock_timeout: ☞500us}',
+        "expected 0s for no timeout, or one from 1ms to 576h",
+    ),
+    "negative floor": Changed(
+        'url: "${services.db.url}"}',
+        'url: "${services.db.url}", min_free_connections: ☞-1}',
+        "expected a whole number from 0 to 10,000",
+    ),
+    "unknown setting of the database": Changed(
+        'url: "${services.db.url}"}',
+        'url: "${services.db.url}", ☞lock_timout: 1s}',
+        "unknown key 'lock_timout'",
+        "did you mean 'lock_timeout'?",
+    ),
     "no base URL": Changed(
         "base_url: ${services.api.url}\ndatabase", "database", "requests need a base_url"
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from stressrun.cli.options import scenario_options
+from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded, load
@@ -18,8 +19,11 @@ from stressrun.scenario.model import (
     Arrivals,
     BasicAuth,
     BearerAuth,
+    Column,
+    CommandSeeding,
     CommandService,
     CsvFile,
+    Database,
     EmbeddedPostgres,
     Endpoint,
     ExistingPostgres,
@@ -37,14 +41,16 @@ from stressrun.scenario.model import (
     RawBody,
     Readiness,
     Request,
+    RequestSeeding,
     Scenario,
     Seed,
+    SeedingStep,
     Service,
     SharedIterations,
+    SqlSeeding,
     SqlTeardown,
     Stage,
     Step,
-    Table,
     Teardown,
     Think,
     Threshold,
@@ -94,13 +100,12 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     yield _head(scenario)
     if scenario.services:
         yield _section("services, in the order of their start", map(_service, scenario.services))
-    mixed = (mix.seed for mix in scenario.writes)
-    seeded = [*scenario.seeding, *(seed for seed in mixed if seed is not None and seed.rows)]
-    if seeded:
-        yield _section(f"seeding, in {scenario.database_url}", map(_seed, seeded))
+    common = _common(loaded)
+    if scenario.seeding:
+        where = "" if scenario.database is None else f", in {scenario.database_url}"
+        yield _section(f"seeding{where}", (_seeding(step, common) for step in scenario.seeding))
     if scenario.feeders:
         yield _section("feeders", map(_feeder, scenario.feeders))
-    common = _common(loaded)
     http = [*_common_lines(common), *_http(scenario.http)]
     if http:
         yield _section("http", http)
@@ -109,6 +114,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     if scenario.endpoints:
         endpoints = _endpoints(scenario.endpoints, common)
         yield _section(f"endpoints, at {scenario.base_url}", endpoints)
+    if scenario.database is not None and (settings := list(_database(scenario.database))):
+        yield _section("database", settings)
     if scenario.writes:
         yield _section(f"writes, in {scenario.database_url}", map(_write, scenario.writes))
     yield f"stages\n{_stages(scenario)}"
@@ -154,13 +161,35 @@ def _ready(ready: Readiness) -> str:
     return f"ready when {sign}, within {_duration(ready.within)}"
 
 
-def _seed(seed: Seed) -> str:
-    return f"{seed.rows:,} rows of {_table(seed.table)}"
+def _database(database: Database) -> Iterator[str]:
+    """What is not as it is by default."""
+    defaults = Database(database.url)
+    if database.min_free_connections != defaults.min_free_connections:
+        yield f"connections that stay free: {database.min_free_connections}"
+    for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_timeout"):
+        seconds = getattr(database, name)
+        if seconds != getattr(defaults, name):
+            yield f"{name.replace('_', ' ')}: {_duration(seconds) if seconds else 'none'}"
+    if (every := database.sample_interval) != defaults.sample_interval:
+        yield f"monitor: {'none' if every is None else f'every {_duration(every)}'}"
 
 
-def _table(table: Table) -> str:
-    columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
-    return f"{table.name} ({columns})"
+def _seeding(step: SeedingStep, common: _Common) -> str:
+    match step:
+        case Seed(table, rows):
+            return f"{rows:,} rows of {table.name} ({', '.join(map(_column, table.columns))})"
+        case SqlSeeding(sql, file):
+            return f"sql: {file or ' '.join(sql.split())}"
+        case CommandSeeding():
+            return f"command: {' '.join(step.command)}, within {_duration(step.within)}"
+        case RequestSeeding():
+            return f"request: {_request(step.request, common)}"
+
+
+def _column(column: Column) -> str:
+    reference = foreign_key(column.generator)
+    kind = [column.type] if column.type is not None else []
+    return " ".join([column.name, *kind, *([f"→ {reference.name}"] if reference else [])])
 
 
 @dataclass(frozen=True, slots=True)

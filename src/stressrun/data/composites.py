@@ -43,7 +43,7 @@ class Nullable(Generator):
     def _nulls(self, seed: int, site: str) -> Pool[bool]:
         share = self.share
         draw: Callable[[Random], bool] = lambda random: random.random() < share  # noqa: E731
-        return Pool.drawn(draw, bool, seed, f"null {site}")
+        return Pool(draw, bool, seed, f"null {site}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,16 @@ def leaves(generator: Generator) -> Iterator[Generator]:
             yield from _leaves(template)
         case _:
             yield generator
+
+
+def foreign_key(generator: Generator) -> RowReference | None:
+    """The reference that a generator itself is, with or without nulls."""
+    match generator:
+        case RowReference():
+            return generator
+        case Nullable(inner):
+            return foreign_key(inner)
+    return None
 
 
 def row_references(generator: Generator) -> Iterator[RowReference]:

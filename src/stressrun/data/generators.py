@@ -53,7 +53,7 @@ def parse_generator(spec: Spec) -> Generator:
         raise GeneratorError(
             f"a generator is of one kind, not {' and '.join(kinds)}", kinds[1], "leave one of them"
         )
-    options = (*_OPTIONS.get(kinds[0], ()), _NULL_SHARE) if kinds else ()
+    options = _options(kinds[0]) if kinds else ()
     for key in spec:
         if key not in kinds and key not in options:
             known = options if kinds else _KINDS
@@ -198,10 +198,10 @@ def _nested(value: Mapping[object, object], path: Path) -> Generator:
     try:
         return parse_generator(spec)
     except GeneratorError as error:
-        error.path = (*path, *error.path)
-        if error.key not in _KINDS:
-            kind = next(key for key in spec if key in _KINDS)
+        kind = next(key for key in spec if key in _KINDS)
+        if not error.path and error.key not in (*_KINDS, *_options(kind)):
             error.hint += f"; an object with the field {kind} is written {{json: {{{kind}: …}}}}"
+        error.path = (*path, *error.path)
         raise
 
 
@@ -231,6 +231,10 @@ _KINDS: Mapping[str, Callable[[Spec], Generator]] = {
     "reference": _reference,
 }
 _OPTIONS: Mapping[str, tuple[str, ...]] = {"decimal": ("places",), "faker": ("locale",)}
+
+
+def _options(kind: str) -> tuple[str, ...]:
+    return (*_OPTIONS.get(kind, ()), _NULL_SHARE)
 
 
 def _is_bigint(value: object) -> TypeGuard[int]:
@@ -272,7 +276,7 @@ def _size(value: object, key: str) -> int:
 def _share(spec: Spec) -> float:
     value = spec[_NULL_SHARE]
     try:
-        share = parse_share(value if isinstance(value, str) else str(value))
+        share = parse_share(value if isinstance(value, str) else "")
     except ValueError:
         share = math.inf
     if share > 1:

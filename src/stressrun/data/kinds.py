@@ -64,10 +64,10 @@ class Pooled(Generator):
         """What draws one value."""
 
     def compile_as(self, seed: int, site: str, render: Render[T]) -> Read[T]:
-        return Pool.drawn(self.drawer(), render, seed, site).reader()
+        return Pool(self.drawer(), render, seed, site).reader()
 
     def compile_span(self, seed: int, site: str, render: Render[T]) -> ReadSpan[T]:
-        return Pool.drawn(self.drawer(), render, seed, site).span
+        return Pool(self.drawer(), render, seed, site).span
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,39 +24,37 @@ def randomness(seed: int, site: str) -> Random:
 
 
 class Pool(Generic[T]):
-    """The values of one site: at least two, and the fewer the longer they are."""
+    """The values of one site: at least two, and the fewer the longer they are.
 
-    __slots__ = ("_stride", "_values")
+    How many there are depends on what `draw` gives, not on how `render` writes it.
+    """
 
-    def __init__(self, values: list[T], stride: int) -> None:
-        self._values = values
-        self._stride = stride
+    __slots__ = ("_draw", "_random", "_render", "_room", "_stride", "_values")
 
-    @classmethod
-    def drawn(
-        cls, draw: Callable[[Random], object], render: Callable[[Any], T], seed: int, site: str
-    ) -> Pool[T]:
-        """A pool of drawn values as `render` gives them; how many does not depend on that."""
-        random = randomness(seed, site)
-        values: list[T] = []
-        room = MOST_CHARACTERS
-        while len(values) < 2 or (len(values) < MOST_VALUES and room > 0):
-            value = draw(random)
-            values.append(render(value))
-            room -= len(value) if isinstance(value, str) else 0
-        length = prime_up_to(len(values))
-        del values[length:]
-        return cls(values, random.randrange(1, length))
+    def __init__(
+        self, draw: Callable[[Random], object], render: Callable[[Any], T], seed: int, site: str
+    ) -> None:
+        self._draw = draw
+        self._render = render
+        self._random = randomness(seed, site)
+        self._room = MOST_CHARACTERS
+        self._values: list[T] = []
+        self._stride = 0  # until all are drawn
 
     def reader(self) -> Callable[[int], T]:
-        """The function from an index to its value."""
+        """The function from an index to its value; all values are drawn at once."""
+        self._draw_more(MOST_VALUES)
         values, length, stride = self._values, len(self._values), self._stride
         return lambda index: values[(index + index // length * stride) % length]
 
     def span(self, indices: range) -> list[T]:
-        """The values of indices that follow one another: the same, many times as fast."""
-        values, length = self._values, len(self._values)
+        """The values of indices that follow one another, drawn as far as they are needed."""
+        while not self._stride and self._staying < indices.stop:
+            self._draw_more(indices.stop - self._staying)
+        if not self._stride:
+            return self._values[indices.start : indices.stop]
         found: list[T] = []
+        values, length = self._values, len(self._values)
         index = indices.start
         while index < indices.stop:
             passes, within = divmod(index, length)
@@ -66,10 +64,28 @@ class Pool(Generic[T]):
             index += count
         return found
 
+    @property
+    def _staying(self) -> int:
+        """How many values of those drawn are there in the end, when a prime number is left."""
+        drawn = len(self._values)
+        return min(drawn, prime_up_to(drawn + 1))
+
+    def _draw_more(self, count: int) -> None:
+        """Draw so many values, or those that are missing."""
+        draw, render, random, values = self._draw, self._render, self._random, self._values
+        for _ in range(0 if self._stride else count):
+            value = draw(random)
+            values.append(render(value))
+            self._room -= len(value) if isinstance(value, str) else 0
+            if len(values) == MOST_VALUES or (self._room <= 0 and len(values) > 1):
+                del values[prime_up_to(len(values)) :]
+                self._stride = random.randrange(1, len(values))
+                return
+
 
 def draw_pool(draw: Callable[[Random], T], seed: int, site: str) -> Callable[[int], T]:
     """Draw the values of a site; the function returned reads the one of an index."""
-    return Pool.drawn(draw, lambda value: value, seed, site).reader()
+    return Pool(draw, lambda value: value, seed, site).reader()
 
 
 def draw_number(count: int, seed: int, site: str) -> Callable[[int], int]:

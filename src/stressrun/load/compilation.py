@@ -18,6 +18,7 @@ from stressrun.load.rows import RowSources, variables_of
 from stressrun.load.steps import GroupStep, PauseStep, RequestStep, Step
 from stressrun.load.virtual_user import EndpointProgram
 from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.slowest import Slowest
 from stressrun.scenario.model import Endpoint, Group, Request, Scenario, Think
 from stressrun.scenario.model import Step as ScenarioStep
 
@@ -66,7 +67,7 @@ class Compiler:
         sources = self._sources.feeding(used)
         single = None
         if endpoint.single is not None:
-            single = self._request(endpoint.single, f"{site}.0", row)
+            single = self._request(endpoint.single, f"{site}.0", row, self._recorder.slowest)
             steps: Sequence[Step] = (self._sends(endpoint.name, endpoint.single, single),)
         else:
             steps = self._steps(endpoint.steps, site, ("step", endpoint.name))
@@ -111,10 +112,14 @@ class Compiler:
             case Request():
                 kind, owner = rows
                 name = f"{owner}: {step.name}"
-                program = self._request(step, site, self._recorder.row(kind, name))
+                # A login is none of the requests that `http` counts.
+                slowest = Slowest() if kind == "login" else self._recorder.slowest
+                program = self._request(step, site, self._recorder.row(kind, name), slowest)
                 return self._sends(name, step, program)
 
-    def _request(self, request: Request, site: str, row: Row) -> RequestProgram:
+    def _request(
+        self, request: Request, site: str, row: Row, slowest: Slowest
+    ) -> RequestProgram:
         seed = self._scenario.random_seed
         render = compile_request(
             request,
@@ -128,4 +133,11 @@ class Compiler:
             *compile_expect(request.expect, seed, f"{site}.expect"),
             *compile_captures(request.captures),
         ]
-        return RequestProgram(request, render=render, looks=looks, row=row, origin=self._origin)
+        return RequestProgram(
+            request,
+            render=render,
+            looks=looks,
+            row=row,
+            slowest=slowest,
+            origin=self._origin,
+        )

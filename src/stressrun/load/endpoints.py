@@ -99,6 +99,8 @@ class EndpointRunner:
         if self._stopped:
             return
         site = f"stages.{number}"
+        if self._scenario.watches_database:
+            self._recorder.slowest.restart()
         self._executor = executor(load, stage.duration, self._segment, start, seed, site)
         await self._lane.run(
             Assignment(

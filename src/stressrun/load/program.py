@@ -14,6 +14,7 @@ from stressrun.http.request import IDEMPOTENT
 from stressrun.load.reading import Look, Reading, Unreadable
 from stressrun.load.session import Session
 from stressrun.metrics.recorder import Row, Sample
+from stressrun.metrics.slowest import Slowest
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Request
 from stressrun.units import format_duration
@@ -43,6 +44,7 @@ class RequestProgram:
     __slots__ = (
         "_accepted",
         "_reads",
+        "_slowest",
         "_within",
         "expects_body",
         "idempotent",
@@ -56,10 +58,18 @@ class RequestProgram:
     )
 
     def __init__(
-        self, request: Request, *, render: Render, looks: list[Look], row: Row, origin: Origin
+        self,
+        request: Request,
+        *,
+        render: Render,
+        looks: list[Look],
+        row: Row,
+        slowest: Slowest,
+        origin: Origin,
     ) -> None:
         self.render = render
         self.row = row
+        self._slowest = slowest
         self.origin = origin
         self.timeout = round(request.timeout * 1e9)
         self.redirects = request.redirects
@@ -81,6 +91,9 @@ class RequestProgram:
         """
         answer = session.answer
         service = answer.service
+        response = answer.late + service
+        if response > self._slowest.limit:
+            self._slowest.keep(response)
         error = answer.failure
         if error is None:
             if answer.status not in self._accepted:
@@ -91,13 +104,13 @@ class RequestProgram:
                 error = self._look(session, index, variables)
         if error is None:
             self.row.succeed(
-                service, answer.late + service, answer.sent, answer.received, answer.first_byte
+                service, response, answer.sent, answer.received, answer.first_byte
             )
             return None
         self.row.fail(
             error,
             service if answer.sent else None,
-            answer.late + service,
+            response,
             answer.sent,
             answer.received,
             answer.first_byte,

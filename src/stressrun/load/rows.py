@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from itertools import accumulate, islice
 from typing import Any
 
+from stressrun.data.composites import with_values
 from stressrun.data.expressions import Template
 from stressrun.data.feeders import (
     ComputedRows,
@@ -24,8 +25,8 @@ from stressrun.scenario.model import CsvFile, Feeder, JsonLinesFile, Query, Scen
 from stressrun.scenario.scope import is_reserved
 
 Handed = Mapping[str, Any]
-"""What the controller has asked the database for, as JSON: a feeder's rows, a table's ranges of
-keys (start, stop, step)."""
+"""What the controller has asked the database for, as JSON, by its name: a feeder's rows, a table's
+ranges of keys (start, stop, step), the values of a `table.column` that others refer to."""
 
 
 class RowSources:
@@ -53,11 +54,8 @@ class RowSources:
 
 
 def seeds_of(scenario: Scenario) -> tuple[Seed, ...]:
-    """All that is seeded, for itself or for a write mix."""
-    return (
-        *scenario.seeding,
-        *(mix.seed for mix in scenario.writes if mix.seed is not None),
-    )
+    """All tables that are filled, for themselves or for a write mix, in the order of that."""
+    return tuple(step for step in scenario.seeding if isinstance(step, Seed))
 
 
 def columns_used(scenario: Scenario, owner: str) -> tuple[str, ...]:
@@ -129,7 +127,8 @@ def _seeded(scenario: Scenario, seed: Seed, columns: Sequence[str], handed: Hand
         if name not in generators:
             reads.append(_keys([range(*keys) for keys in handed[table.name]]))
             continue
-        reads.append(generators[name].compile(scenario.random_seed, f"{table.name}.{name}"))
+        generator = with_values(generators[name], handed)
+        reads.append(generator.compile(scenario.random_seed, f"{table.name}.{name}"))
     return ComputedRows(
         tuple(f"{table.name}.{name}" for name in columns),
         reads,

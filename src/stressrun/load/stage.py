@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stressrun.metrics.recorder import Recorder
-from stressrun.scenario.model import Stage
+from stressrun.metrics.recorder import Recorder, Row
+from stressrun.postgres.findings import Findings
+from stressrun.scenario.model import Scenario, Stage
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class PoolReading:
 
     The load has `most` of them, fewer are `allowed` while the server has few left; `waiting` are
     operations that are due and have none. `server_free` is None where the server does not say.
+    `lost`: none is left, and the server took no new one when it was last asked.
     """
 
     most: int
@@ -45,6 +48,7 @@ class PoolReading:
     active: int
     waiting: int
     server_free: int | None
+    lost: bool
 
 
 @dataclass(slots=True)
@@ -72,7 +76,10 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(slots=True)
 class StageResult:
-    """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace."""
+    """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace.
+
+    `database` is what the monitor of the database found; None: there was none.
+    """
 
     stage: Stage
     number: int
@@ -82,3 +89,11 @@ class StageResult:
     generator: Generator = field(default_factory=Generator)
     pool: Pool = field(default_factory=Pool)
     most_vus: int = 0
+    database: Findings | None = None
+
+    def requests(self, scenario: Scenario) -> Iterator[Row]:
+        """Rows that count each request of `http` once: an endpoint's own, or those of its steps."""
+        single = {endpoint.name for endpoint in scenario.endpoints if endpoint.single is not None}
+        for (kind, name), row in self.books.rows.items():
+            if kind == "step" or (kind == "endpoint" and name in single):
+                yield row

@@ -52,6 +52,11 @@ class WriteLane:
     def active(self) -> int:
         return len(self._busy)
 
+    @property
+    def connected(self) -> int:
+        """How many writers have a connection."""
+        return len(self._by_descriptor)
+
     async def run(self, mixes: Sequence[MixLoad], record_lag: Callable[[int], None]) -> None:
         """Run a stage until its executors' ends and until its operations have ended.
 
@@ -63,6 +68,8 @@ class WriteLane:
         try:
             async with trio.open_nursery() as self._nursery:
                 await self._drive()
+                # Writers that rest have nothing to wait for any more.
+                self._nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as nursery:
@@ -73,7 +80,7 @@ class WriteLane:
                 mix.drop(min(self._clock(), mix.executor.end))
 
     async def connect(self, writer: Writer) -> Session:
-        """Give a writer its connection. Raises SetupError, RefusedError."""
+        """Give a writer a connection in a place of the pool. Raises SetupError, RefusedError."""
         connection = await self._pool.connect(writer.mix.connect)
         session = writer.session = Session(connection, writer.mix.program.mix.protocol)
         writer.descriptor = connection.pgconn.socket
@@ -145,11 +152,17 @@ class WriteLane:
 
     def _start_due(self, mix: MixLoad, executor: Executor) -> None:
         while mix.idle:
+            writer = mix.idle[-1]
+            if writer.session is None and self._pool.full:
+                mix.resting.append(mix.idle.pop())
+                continue
             now = self._clock()
             taken = executor.take(now, mix.running)
             if taken is None:
                 return
-            writer = mix.idle.pop()
+            mix.idle.pop()
+            if writer.session is None:
+                self._pool.reserve()
             mix.running += 1
             self._busy.add(writer)
             self._begin(writer, executor, taken, now)
@@ -187,6 +200,7 @@ class WriteLane:
         if mix.supply is not None:
             needed = sum(task.operation.keys_needed for task in writer.tasks)
         if writer.session is None or (mix.supply is not None and not mix.supply.has(needed)):
+            writer.steps = None
             self._nursery.start_soon(self._make_ready, writer, needed)
         else:
             self._launch(writer, writer.session)
@@ -208,8 +222,11 @@ class WriteLane:
     ) -> None:
         # Only trio waits for the connection meanwhile.
         self._poller.modify(writer.descriptor, 0)
-        await supply.refill(session.connection, keys_needed)
-        self._poller.modify(writer.descriptor, READ)
+        try:
+            await supply.refill(session.connection, keys_needed)
+        finally:
+            if not session.connection.closed:
+                self._poller.modify(writer.descriptor, READ)
 
     async def _refuse(self, writer: Writer, error: psycopg.Error | StressrunError) -> None:
         """Count operations that could not begin, and wait before the next attempt."""
@@ -227,8 +244,12 @@ class WriteLane:
 
     async def _rest(self, writer: Writer, pause: float) -> None:
         """Keep a writer that could do nothing from doing that as fast as the machine can."""
-        await trio.sleep(pause)
-        self._finish(writer)
+        writer.steps = None
+        self._busy.discard(writer)
+        try:
+            await trio.sleep(pause)
+        finally:
+            self._finish(writer)
         self._poller.wake()
 
     def _launch(self, writer: Writer, session: Session) -> None:

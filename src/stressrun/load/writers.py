@@ -59,8 +59,9 @@ class Task:
         self._keep_sample(kind, error)
         if self.plan is not None:
             self.operation.failed(self.plan)
-        begin = self.begin or end
-        self.row.fail(kind, end - begin, end - (self.due or begin), 0, 0)
+        begin = self.begin
+        service = end - begin if begin else None
+        self.row.fail(kind, service, end - (self.due or begin or end), 0, 0)
         self.settled = True
 
     def interrupt(self) -> None:

@@ -60,6 +60,7 @@ class WriteRunner:
         self._run_id = run_id
         self._ledger_directory = ledger_directory
         self._sources = RowSources(scenario, Segment(0, 1), rows)
+        self._rows = rows
         self._stack = AsyncExitStack()
         self._mixes: list[MixLoad] = []
         self._pool = Pool(len(scenario.writes) * _most_writers(scenario))
@@ -70,13 +71,15 @@ class WriteRunner:
     def pool(self) -> PoolReading:
         """How the connections are used now."""
         now = time.monotonic_ns()
+        pool = self._pool
         return PoolReading(
-            most=self._pool.most,
-            allowed=self._pool.allowed,
-            open=self._pool.open,
+            most=pool.most,
+            allowed=pool.allowed,
+            open=pool.open,
             active=self._lane.active,
             waiting=sum(mix.waiting(now) for mix in self._mixes),
-            server_free=self._pool.server_free,
+            server_free=pool.server_free,
+            lost=pool.refused and pool.allowed > 0 and not self._lane.connected,
         )
 
     async def prepare(self, guard: Guard) -> None:
@@ -100,12 +103,14 @@ class WriteRunner:
                     random_seed=self._scenario.random_seed,
                     claim=await self._claim(connection, mix, ledger),
                     feeding=self._sources.feeding,
+                    referenced=self._rows,
                 )
                 self._mixes.append(MixLoad(program, self._recorder, partial(self._connect, mix)))
         for load in self._mixes:
             for _ in range(_most_writers(self._scenario)):
                 writer = Writer(load)
                 load.writers.append(writer)
+                self._pool.reserve()
                 await self._lane.connect(writer)
         await self._look_at_floor()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from stressrun.metrics.excerpt import MOST, MOST_OF_DETAIL, shortened
 from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.slowest import Slowest
 from stressrun.metrics.times import Times, merged
 
 RowKey = tuple[str, str]
@@ -192,7 +193,8 @@ class Recorder:
     """All rows of a stage, how late its generator was, and how its connections were opened.
 
     `lag` is how late iterations started that a virtual user was free for; `connect` and `tls` are
-    the times of each connection's opening and of its TLS handshake; nanoseconds.
+    the times of each connection's opening and of its TLS handshake; nanoseconds. The `slowest`
+    requests are news only: they are told, and not merged.
     """
 
     def __init__(self) -> None:
@@ -200,6 +202,7 @@ class Recorder:
         self.lag = Histogram()
         self.connect = Histogram()
         self.tls = Histogram()
+        self.slowest = Slowest()
 
     def row(self, kind: str, name: str) -> Row:
         """The row of a kind (endpoint, step, login, operation) and name, made where missing."""
@@ -229,9 +232,11 @@ class Recorder:
 
     def drain(self) -> dict[str, Any]:
         """The content as JSON for `from_wire`; empties the rows but keeps them."""
+        answered = sum(row.succeeded + row.failed for row in self.rows.values())
         wire: dict[str, Any] = {
             histogram: getattr(self, histogram).drain() for histogram in _HISTOGRAMS
         }
+        wire["slowest"] = self.slowest.drain(answered)
         wire["rows"] = [[kind, name, row.drain()] for (kind, name), row in self.rows.items()]
         return wire
 
@@ -243,6 +248,7 @@ class Recorder:
             recorder.rows[kind, name] = Row.from_wire(row)
         for histogram in _HISTOGRAMS:
             setattr(recorder, histogram, Histogram.from_wire(wire[histogram]))
+        recorder.slowest = Slowest.from_wire(wire["slowest"])
         return recorder
 
 

@@ -61,16 +61,20 @@ class Slowest:
         wire = [self.limit]
         for response, end in self.kept:
             wire += (response, end)
-        wanted = answered // _ONE_IN
-        if len(self.kept) > wanted:
-            level = sorted((response for response, _ in self.kept), reverse=True)[wanted]
-        else:
-            level = self.limit * 3 // 4
-        self._recent.append(level)
+        self._recent.append(self._level(answered))
         # The least of some time: a limit that one bad moment raises would hide what came after.
         self.limit = min(self._recent) if len(self._recent) >= _FIRST else 0
         self.kept.clear()
         return wire
+
+    def _level(self, answered: int) -> int:
+        """The limit above which one in forty was; lower than the present one if that keeps few."""
+        if not answered:
+            return self.limit
+        wanted = max(1, answered // _ONE_IN)
+        if len(self.kept) > wanted:
+            return sorted((response for response, _ in self.kept), reverse=True)[wanted]
+        return self.limit if 2 * len(self.kept) >= wanted else self.limit * 3 // 4
 
     @classmethod
     def from_wire(cls, wire: Sequence[int]) -> Slowest:

@@ -16,7 +16,6 @@ class Intervals:
     def __init__(self, most: int = _MOST) -> None:
         self._kept: deque[tuple[int, int]] = deque()
         self._most = most
-        self._forgotten = 0
         self.known_since = 0
 
     def add(self, begin: int, end: int) -> None:
@@ -26,9 +25,7 @@ class Intervals:
             begin = min(begin, self._kept.pop()[0])
         self._kept.append((begin, end))
         if len(self._kept) > self._most:
-            first, last = self._kept.popleft()
-            self._forgotten += last - first
-            self.known_since = last
+            self.known_since = self._kept.popleft()[1]
 
     def overlap(self, begin: int, end: int) -> bool:
         """Whether a part of the time between two instants lies in an interval."""
@@ -39,7 +36,17 @@ class Intervals:
                 return True
         return False
 
-    @property
-    def total(self) -> int:
-        """The length of all together, the forgotten ones among them."""
-        return self._forgotten + sum(end - begin for begin, end in self._kept)
+    def reached(self, begin: int, end: int, reach: int) -> int:
+        """How much of the time between two instants has an interval within `reach` before it.
+
+        That is: at how many of these instants something could have ended that took so long, and
+        overlapped an interval.
+        """
+        found = 0
+        covered = max(begin, self.known_since)
+        for first, last in self._kept:
+            first, last = max(first, covered), min(last + reach, end)
+            if first < last:
+                found += last - first
+                covered = last
+        return found

@@ -53,7 +53,7 @@ class LockTally:
     """
 
     def __init__(self, start: int) -> None:
-        self._start = start
+        self._before = start
         self._open: dict[int, _Wait] = {}
         self._pairs: dict[tuple[str, str, str], _Pair] = {}
         self._count = 0
@@ -68,6 +68,7 @@ class LockTally:
             if seen.get(pid) is not wait:
                 self._end(wait)
         self._open = seen
+        self._before = sample.instant
         begins: dict[str, int] = {}
         for wait in seen.values():
             begins[wait.place] = min(wait.begin, begins.get(wait.place, wait.begin))
@@ -96,13 +97,15 @@ class LockTally:
         age = waiter.statement_age if waiter.waited is None else waiter.waited
         since = now - round(age * 1e9)
         before = self._open.get(waiter.pid)
-        if before is not None and since <= before.seen:
-            if (before.blocker.pid, before.place) == (blocker, place):
-                before.seen = now
-                return before
-            # It waits on, for somebody else.
-            since = before.seen
-        begin = now if waiter.waited is None else max(since, self._start)
+        if (
+            before is not None
+            and since <= before.seen
+            and (before.blocker.pid, before.place) == (blocker, place)
+        ):
+            before.seen = now
+            return before
+        # Until the sample before it did not wait, or for somebody else.
+        begin = now if waiter.waited is None else max(since, self._before)
         sides = (_party(pid, sample.backends.get(pid)) for pid in (blocker, waiter.pid))
         return _Wait(begin, now, place, *sides)
 

@@ -46,9 +46,9 @@ class Overlaps:
         self._waiting = later
 
     def finish(
-        self, requests: Histogram, elapsed: int, waits: Mapping[str, Intervals]
+        self, requests: Histogram, start: int, end: int, waits: Mapping[str, Intervals]
     ) -> SlowRequests | None:
-        """Tell of the requests over the p99 of all; None: too few for that. Nanoseconds."""
+        """Tell of the requests of a stage over the p99 of all; None: too few for that."""
         p99 = requests.quantile(0.99)
         if p99 is None:
             return None
@@ -60,7 +60,7 @@ class Overlaps:
                 place=place,
                 count=overlapping,
                 share=overlapping / count if count >= ENOUGH else None,
-                present=min(1.0, waits[place].total / elapsed) if elapsed else 0.0,
+                by_chance=waits[place].reached(start, end, round(over)) / max(1, end - start),
             )
             for place, overlapping in by_place.items()
             if overlapping

@@ -22,7 +22,7 @@ from psycopg.rows import Row, TupleRow
 from psycopg.waiting import Ready, Wait
 
 from stressrun.errors import SetupError
-from stressrun.postgres.statement import Statement
+from stressrun.postgres.settings import set_session
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.postgres.waiting import Lock, Result, drive_connecting, wait_for_either
 from stressrun.safety.guard import Guard
@@ -31,14 +31,6 @@ from stressrun.scenario.model import Database
 GRACE = 5.0
 """Seconds that a cancelled statement and a shielded exit get before the connection is given up."""
 
-# Behind a pooler it is another server process that answers. Settings would stay with that one and
-# reach other clients, so there are none.
-_SET_UP = """
-select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)
-where pg_backend_pid() = %s
-"""
-_CLIENT_CHECK = {"client_connection_check_interval": "500ms"}
-_CLIENT_CHECK_SINCE = 140000
 _BUSY = 0.005
 _FIRST_REPEAT = 0.02
 
@@ -114,9 +106,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         self.lock = Lock()
         self.cursor_factory = Cursor
         # psycopg's cache of prepared statements can name some that a cancellation kept from
-        # being, and it tidies up in the statement's own time: `statement` takes its place.
+        # being, and it tidies up in the statement's own time: a session has one of its own.
         self.prepare_threshold = None
-        self._statements: dict[bytes, Statement] = {}
         self._busy_since = 0.0
 
     @classmethod
@@ -127,14 +118,6 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         connection = await drive_connecting(cls._connect_gen(make_conninfo(conninfo, **parameters)))
         connection._autocommit = autocommit
         return connection
-
-    def statement(self, query: bytes) -> Statement:
-        """The prepared statement of a query with `$1` parameters, kept for the next time."""
-        found = self._statements.get(query)
-        if found is None:
-            name = b"stressrun_%d" % len(self._statements)
-            found = self._statements[query] = Statement(self, query, name)
-        return found
 
     async def wait(
         self, gen: PQGen[Result], interval: float = 0.0, timeout: float | None = None
@@ -322,12 +305,12 @@ async def connect(
     """
     database = DatabaseUrl.of(url)
     addresses = await database.addresses(guard)
-    wanted = _session_settings(settings or Database(url), isolation)
+    settings = settings or Database(url)
     failure: psycopg.Error | None = None
     with trio.move_on_after(timeout):
         for address in addresses:
             try:
-                return await _open(database.conninfo(address), run_id, wanted)
+                return await _open(database.conninfo(address), run_id, settings, isolation)
             except psycopg.Error as error:
                 failure = error
     if failure is not None:
@@ -338,33 +321,15 @@ async def connect(
     )
 
 
-def _session_settings(database: Database, isolation: str | None) -> dict[str, str]:
-    wanted = {
-        "lock_timeout": _milliseconds(database.lock_timeout),
-        "idle_in_transaction_session_timeout": _milliseconds(database.idle_in_transaction_timeout),
-    }
-    if database.statement_timeout is not None:
-        wanted["statement_timeout"] = _milliseconds(database.statement_timeout)
-    if isolation is not None:
-        wanted["default_transaction_isolation"] = isolation
-    return wanted
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1000))
-
-
-async def _open(conninfo: str, run_id: str, settings: dict[str, str]) -> Connection:
+async def _open(
+    conninfo: str, run_id: str, settings: Database, isolation: str | None
+) -> Connection:
     name = f"stressrun/{run_id}"
     connection = await Connection.connect(
         conninfo, autocommit=True, application_name=name, client_encoding="utf8"
     )
-    if connection.info.server_version >= _CLIENT_CHECK_SINCE:
-        settings = {**settings, **_CLIENT_CHECK}
     try:
-        pid = connection.info.backend_pid
-        wanted = (list(settings), list(settings.values()), pid)
-        connection.pooled = not (await connection.execute(_SET_UP, wanted)).rowcount
+        connection.pooled = not await set_session(connection, settings, isolation)
     except BaseException:
         await connection.close()
         raise

@@ -1,6 +1,6 @@
-"""What iterations use of a database: the rows of a feeder's statement, the keys of seeded rows.
+"""What is used of a database: a feeder's rows, the keys of seeded rows, values to refer to.
 
-Both are asked for once, after seeding, and given as JSON has them.
+All is asked for once, after its table is seeded, and given as JSON has it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stressrun.postgres.tables import describe, identifier, reason
 from stressrun.scenario.model import Seed
 
 _MOST_ROWS = 1_000_000
+_MOST_REFERENCED = 100_000
 _MOST_RANGES = 10_000
 _SHOWN = 200
 
@@ -36,6 +37,15 @@ with sequence as (
   )
 select case when min(step) > 0 then min(key) else max(key) end, count(*), min(step)
 from placed group by key - step * number order by min(number) limit {limit}
+"""
+
+
+_REFERENCED = """
+select {column} from (
+  select {column}, row_number() over (order by {column}) - 1 as number
+  from {table} where ({mine}) and {column} is not null
+) as numbered
+where number % {step} = 0 order by number limit {most}
 """
 
 
@@ -95,6 +105,38 @@ async def seeded_keys(connection: Connection, seed: Seed, claim: Claim) -> list[
     if sum(count for _, count, _ in ranges) != seed.rows:
         raise _unknown_keys(seed, "it holds other rows, too")
     return [[first, first + count * step, step] for first, count, step in ranges]
+
+
+async def referenced_values(
+    connection: Connection, seed: Seed, claim: Claim, column: str
+) -> list[object]:
+    """The values of a column in the seeded rows of a table, for others to refer to.
+
+    They are in their order, at most 100,000 of them, evenly spread. Raises SetupError.
+    """
+    table = seed.table
+    query = sql.SQL(_REFERENCED).format(
+        column=sql.Identifier(column),
+        table=identifier(table.name),
+        mine=claim.mine(),
+        step=-(-seed.rows // _MOST_REFERENCED),
+        most=_MOST_REFERENCED,
+    )
+    try:
+        result = (await connection.execute(query)).pgresult
+    except psycopg.Error as error:
+        raise SetupError(
+            f"the values of {table.name}.{column} to refer to could not be read: {reason(error)}",
+            hint="refer to a column whose values have an order, such as the key",
+        ) from error
+    assert result is not None
+    if not result.ntuples:
+        raise SetupError(
+            f"there is no value of {table.name}.{column} to refer to",
+            hint="all of them are null: refer to another column",
+        )
+    read = _READERS.get(result.ftype(0), _text)
+    return [read(result.get_value(number, 0) or b"") for number in range(result.ntuples)]
 
 
 async def _fetch(connection: Connection, query: str) -> pq.abc.PGresult:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from stressrun.postgres.statistics import Statistics
 
@@ -64,6 +65,9 @@ class Party:
     state: str
     statement: str
 
+    def masked(self, mask: Callable[[str], str]) -> Party:
+        return replace(self, application=mask(self.application), statement=mask(self.statement))
+
 
 @dataclass(frozen=True, slots=True)
 class LockPair:
@@ -93,19 +97,26 @@ class LockWaits:
     pairs: tuple[LockPair, ...]
     others: int
 
+    def masked(self, mask: Callable[[str], str]) -> LockWaits:
+        pairs = tuple(
+            replace(pair, blocker=pair.blocker.masked(mask), waiter=pair.waiter.masked(mask))
+            for pair in self.pairs
+        )
+        return replace(self, pairs=pairs)
+
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """Slow requests that were under way while somebody waited for a lock of one place.
 
-    `share` is theirs of all slow requests (None: too few to say); `present` is the share of the
-    stage's time in which there was such a wait.
+    `share` is theirs of all slow requests (None: too few to say); `by_chance` is the share that
+    would have overlapped one if they had come at any time of the stage.
     """
 
     place: str
     count: int
     share: float | None
-    present: float
+    by_chance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +160,17 @@ class Findings:
     slow_requests: SlowRequests | None
     statistics: Statistics | None
     statements: tuple[StatementCalls, ...] | None
+
+    def masked(self, mask: Callable[[str], str]) -> Findings:
+        """The findings with their texts as `mask` leaves them."""
+        statements = None
+        if self.statements is not None:
+            statements = tuple(
+                replace(calls, statement=mask(calls.statement)) for calls in self.statements
+            )
+        return replace(
+            self,
+            gaps=tuple(replace(gap, why=mask(gap.why)) for gap in self.gaps),
+            lock_waits=self.lock_waits.masked(mask),
+            statements=statements,
+        )

@@ -31,7 +31,13 @@ from stressrun.postgres.operations import (
 from stressrun.postgres.ownership import Claim, reserve_keys
 from stressrun.postgres.session import Query, Session
 from stressrun.postgres.tables import describe, identifier, reason
-from stressrun.postgres.values import compile_columns, copy_text, parameter
+from stressrun.postgres.values import (
+    NOTHING,
+    Referenced,
+    compile_columns,
+    copy_text,
+    parameter,
+)
 from stressrun.scenario.model import NamedOperation, WriteMix
 
 _MEETS_ROWS = frozenset({"update", "delete", "select"})
@@ -75,10 +81,12 @@ async def prepare(
     random_seed: int,
     claim: Claim | None,
     feeding: Feeding = lambda names: (),
+    referenced: Referenced = NOTHING,
 ) -> Program:
     """Compile a mix whose table, if it has one, is claimed and seeded. Raises SetupError."""
     try:
-        return await _Preparation(mix, connection, random_seed, claim, feeding).program()
+        preparation = _Preparation(mix, connection, random_seed, claim, feeding, referenced)
+        return await preparation.program()
     except psycopg.Error as error:
         raise SetupError(
             f"the writes {mix.name} could not be prepared: {reason(error)}",
@@ -94,12 +102,14 @@ class _Preparation:
         random_seed: int,
         claim: Claim | None,
         feeding: Feeding,
+        referenced: Referenced,
     ) -> None:
         self._mix = mix
         self._connection = connection
         self._seed = random_seed
         self._claim = claim
         self._feeding = feeding
+        self._referenced = referenced
         self._site = f"writes.{mix.name}"
 
     async def program(self) -> Program:
@@ -124,12 +134,12 @@ class _Preparation:
         tracked = known if "delete" in weights or mix.keys == "latest" else None
         values: dict[str, Value] = {}
         if weights.keys() & {"insert", "update", "upsert"}:
-            values = await compile_columns(table, self._seed, parameter)
+            values = await compile_columns(table, self._seed, parameter, self._referenced)
         operations: dict[str, Operation] = {}
         if "insert" in weights:
             operations["insert"] = Insert(mix, values, supply, tracked)
         if "copy" in weights:
-            fields = await compile_columns(table, self._seed, copy_text)
+            fields = await compile_columns(table, self._seed, copy_text, self._referenced)
             operations["copy"] = Copy(mix, fields, supply)
         if known is not None:
             for name, made in (

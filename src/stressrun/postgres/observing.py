@@ -20,7 +20,7 @@ from stressrun.errors import StressrunError
 from stressrun.postgres.connection import connect
 from stressrun.postgres.failure import error_kind
 from stressrun.postgres.observation import Backend, Sample, Sessions, Waiter
-from stressrun.postgres.session import Query, Session
+from stressrun.postgres.session import EXTENDED, Query, Session
 from stressrun.postgres.shape import shape_of
 from stressrun.postgres.statistics import (
     FLUSH,
@@ -154,8 +154,8 @@ class Observer:
 
     @property
     def limit(self) -> int:
-        """How many connections ordinary roles can have."""
-        return self._known.limit
+        """How many connections ordinary roles can have; 0 as long as it is not known."""
+        return 0 if self._server is None else self._server.limit
 
     async def connect(self) -> None:
         """Connect, and see what the server has to tell. Raises NotSeen."""
@@ -171,15 +171,19 @@ class Observer:
         except StressrunError as error:
             raise NotSeen(error.message) from error
         self._session = Session(connection)
-        self._server = await self._look_around(connection.info.server_version)
-        # What is prepared from now on would count as the load's.
-        await self.sample()
-        await self.read()
+        try:
+            self._server = await self._look_around(connection.info.server_version)
+            # It is prepared now: later, that would count as a commit of the load.
+            await self.sample()
+        except NotSeen:
+            self.close()
+            raise
 
     async def sample(self) -> Sample:
         """What the server's sessions are doing now. Raises NotSeen."""
         begin = time.monotonic_ns()
-        seen = await self._ask(self._known.sample)
+        assert self._session is not None
+        seen = await self._value(self._session, self._known.sample, ())
         return _sample_of(seen, (begin + time.monotonic_ns()) // 2)
 
     async def read(self) -> Reading:
@@ -244,9 +248,12 @@ class Observer:
         return query, _query(*texts_query(found["schema"]))
 
     async def _ask(self, query: Query, *parameters: bytes) -> Any:
-        """The JSON that is a query's only value. Raises NotSeen."""
-        session = self._session
-        assert session is not None
+        """The JSON that a query gives, which is one transaction. Raises NotSeen."""
+        assert self._session is not None
+        unprepared = Session(self._session.connection, EXTENDED)
+        return await self._value(unprepared, query, parameters)
+
+    async def _value(self, session: Session, query: Query, parameters: Sequence[bytes]) -> Any:
         self._transactions += 1
         result = None
         try:

@@ -40,10 +40,9 @@ select case when pg_is_in_recovery() then 'it is a standby'
 """
 
 _POOLED = (
-    "a pooler such as PgBouncer stands before it, so that each transaction may meet another server "
-    "process: statements are not prepared by name; timeouts do not hold, nor does an isolation "
-    "level outside of transactions; a killed run's statements go on to their end; the pooler "
-    "decides how many connections the server has, and whose a session is cannot be told there"
+    "PgBouncer or another pooler stands before it: statements are not prepared by name, timeouts "
+    "and isolation levels (but of transactions) do not hold, the floor is not checked before the "
+    "load, and on the server sessions are not told apart"
 )
 
 

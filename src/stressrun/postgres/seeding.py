@@ -1,40 +1,52 @@
 """Seeding: rows that are there before the first stage, by COPY.
 
-Values are written as COPY text once, when their pools are drawn; a row is then only joined, and a
-block of rows is one write. That leaves the server as the slower side.
+Values are written as COPY text once, when their pools are drawn; rows are then only joined from
+spans of those, and a block of rows is one write. That leaves the server as the slower side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import psycopg
 from psycopg import sql
 
+from stressrun.data.kinds import ReadSpan
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
 from stressrun.postgres.tables import count_rows, identifier, reason
-from stressrun.postgres.values import compile_columns, copy_text
+from stressrun.postgres.values import NOTHING, Referenced, compile_spans, copy_text
 from stressrun.scenario.model import Seed
 
 _BLOCK_CHARACTERS = 64 * 1024
 
-Field = Callable[[int], str]
+Fields = Mapping[str, ReadSpan[str]]
+Progress = Callable[[int], None]
+"""What is told how many rows have been sent."""
 
 
-async def seed_table(connection: Connection, seed: Seed, *, claim: Claim, random_seed: int) -> None:
+async def seed_table(
+    connection: Connection,
+    seed: Seed,
+    *,
+    claim: Claim,
+    random_seed: int,
+    referenced: Referenced = NOTHING,
+    progress: Progress = lambda rows: None,
+) -> None:
     """Fill a claimed table with the seed's rows, all or none, and ANALYZE it.
 
-    A value depends on the random seed, its table and column, and its row's number from 0 alone.
-    Raises SetupError.
+    A value depends on the random seed, its table and column, and its row's number from 0 alone;
+    one that refers to another table's rows depends on the values `referenced`, too. Raises
+    SetupError.
     """
     if not seed.rows:
         return
-    fields = await compile_columns(seed.table, random_seed, copy_text)
+    fields = await compile_spans(seed.table, random_seed, copy_text, referenced)
     try:
-        await _copy(connection, seed, claim, fields)
+        await _copy(connection, seed, claim, fields, progress)
     except psycopg.Error as error:
         place = f" ({error.diag.context})" if error.diag.context else ""
         raise SetupError(
@@ -44,7 +56,7 @@ async def seed_table(connection: Connection, seed: Seed, *, claim: Claim, random
 
 
 async def _copy(
-    connection: Connection, seed: Seed, claim: Claim, fields: Mapping[str, Field]
+    connection: Connection, seed: Seed, claim: Claim, fields: Fields, progress: Progress
 ) -> None:
     names = list(fields)
     keys: Sequence[range] = ()
@@ -57,8 +69,9 @@ async def _copy(
     )
     async with connection.transaction():
         async with connection.cursor().copy(query) as copy:
-            for block in _blocks(tuple(fields.values()), seed.rows, keys):
+            for block, rows in _blocks(tuple(fields.values()), seed.rows, keys):
                 await copy.write(block)
+                progress(rows)
         if keys and await count_rows(connection, seed.table.name, claim.within(keys)) != seed.rows:
             raise SetupError(
                 f"rows written into {seed.table.name} do not keep the keys that they are given",
@@ -67,15 +80,18 @@ async def _copy(
         await connection.execute(sql.SQL("analyze {}").format(table))
 
 
-def _blocks(fields: Sequence[Field], rows: int, keys: Sequence[range]) -> Iterator[str]:
+def _blocks(
+    fields: Sequence[ReadSpan[str]], rows: int, keys: Sequence[range]
+) -> Iterator[tuple[str, int]]:
+    """Blocks of lines, each with the number of rows up to its end."""
     written_keys = map(str, chain.from_iterable(keys))
     start, step = 0, 1
     while start < rows:
         numbers = range(start, min(start + step, rows))
-        columns: list[Iterator[str]] = [map(field, numbers) for field in fields]
+        columns: list[Iterable[str]] = [field(numbers) for field in fields]
         if keys:
             columns.insert(0, islice(written_keys, len(numbers)))
         block = "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
-        yield block
+        yield block, numbers.stop
         start = numbers.stop
         step = max(1, step * _BLOCK_CHARACTERS // len(block))

@@ -122,10 +122,7 @@ class Session:
             pgconn.pipeline_sync()
         yield from send(pgconn)
         for number in range(len(calls)):
-            (result,) = yield from fetch_many(pgconn)
-            failed = result.status == _FAILED
-            ended(number, psycopg.errors.error_from_result(result) if failed else result)
-            yield from fetch_many(pgconn)  # the synchronisation after it
+            ended(number, (yield from self._answer()))
         pgconn.exit_pipeline_mode()
 
     def command(self, text: bytes) -> PQGen[None]:
@@ -149,6 +146,24 @@ class Session:
     def check(self, query: Query) -> PQGen[None]:
         """Have the server parse a statement without running it. Raises psycopg.Error."""
         yield from self._parse(b"", query)
+
+    def _answer(self) -> PQGen[pq.abc.PGresult | psycopg.Error]:
+        """What became of one statement in the pipeline, its commit included."""
+        answers: list[pq.abc.PGresult] = []
+        while True:
+            try:
+                results = yield from fetch_many(self.pgconn)
+            except psycopg.OperationalError:
+                results = []
+            if not results:
+                raise _lost(answers)
+            if results[0].status == _SYNCHRONISED:
+                break
+            answers += results
+        try:
+            return checked(answers)
+        except psycopg.Error as error:
+            return error
 
     def _prepare_and_run(
         self, query: Query, parameters: Parameters

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from stressrun.data.composites import RowReference, foreign_key
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
-from stressrun.scenario.model import Table
+from stressrun.scenario.model import Column, Table
 
 _TABLE = """
 select c.relkind in ('r', 'p'), obj_description(c.oid, 'pg_class')
@@ -87,11 +88,12 @@ async def describe(connection: Connection, name: str) -> ExistingTable | None:
 async def create(connection: Connection, table: Table, *, comment: str) -> None:
     """Create a table with its indexes and a comment, all or nothing. Raises SetupError.
 
-    The key counts up from 1 by itself unless it is one of the columns.
+    The key counts up from 1 by itself unless it is one of the columns. A column that refers to
+    another table's is a foreign key, and has the type of that one.
     """
-    columns = [_column(column.name, column.type, table.key) for column in table.columns]
+    columns = [await _column(connection, column, table.key) for column in table.columns]
     if table.key not in {column.name for column in table.columns}:
-        columns.insert(0, _column(table.key, "bigserial", table.key))
+        columns.insert(0, _definition(table.key, "bigserial", table.key))
     name = identifier(table.name)
     statements: list[sql.Composed] = [
         sql.SQL("create table {} ({})").format(name, sql.SQL(", ").join(columns)),
@@ -106,9 +108,11 @@ async def create(connection: Connection, table: Table, *, comment: str) -> None:
             for statement in statements:
                 await connection.execute(statement)
     except psycopg.Error as error:
+        hint = "check the types of its columns, its indexes, and the right to create there"
+        if isinstance(error, psycopg.errors.InvalidForeignKey):
+            hint = "refer to its key, or to a column that has an index of its own with unique: true"
         raise SetupError(
-            f"the table {table.name} could not be created: {reason(error)}",
-            hint="check the types of its columns, its indexes, and the right to create there",
+            f"the table {table.name} could not be created: {reason(error)}", hint=hint
         ) from error
 
 
@@ -120,7 +124,31 @@ async def count_rows(connection: Connection, name: str, condition: sql.Composabl
     return int(found[0])
 
 
-def _column(name: str, sql_type: str, key: str) -> sql.Composable:
+async def _column(connection: Connection, column: Column, key: str) -> sql.Composable:
+    reference = foreign_key(column.generator)
+    if reference is None:
+        assert column.type is not None
+        return _definition(column.name, column.type, key)
+    sql_type = column.type or await _type_of(connection, reference)
+    return sql.SQL("{} references {} ({})").format(
+        _definition(column.name, sql_type, key),
+        identifier(reference.table),
+        sql.Identifier(reference.column),
+    )
+
+
+async def _type_of(connection: Connection, reference: RowReference) -> str:
+    """The SQL type of a column that is referred to."""
+    found = await describe(connection, reference.table)
+    if found is None or reference.column not in found.columns:
+        raise SetupError(
+            f"there is no {reference.name} in the database to refer to",
+            hint="another step or session has removed it: seed it before, and leave it there",
+        )
+    return found.columns[reference.column]
+
+
+def _definition(name: str, sql_type: str, key: str) -> sql.Composable:
     # A type is SQL text of the scenario's author, such as varchar(100), and cannot be quoted.
     primary = sql.SQL(" primary key" if name == key else "")
     return sql.SQL("{} {}{}").format(sql.Identifier(name), sql.SQL(sql_type), primary)

@@ -26,7 +26,7 @@ _HINTS = (
     (("ssl",), "set sslmode in the database URL as the server wants it"),
     (("database",), "create the database, or check its name"),
 )
-_NO_HOST = "name a host, or the folder of the server's socket such as /var/run/postgresql, by PGHOST"
+_NO_HOST = "start the server, or name its host, or the folder of its socket, by PGHOST"
 _SCHEME = re.compile("postgres(ql)?://")
 _SERVICE = "PGSERVICE"
 
@@ -113,7 +113,7 @@ class DatabaseUrl:
         if "is the server running" in cause.lower() and len(lines) > 1:
             cause = lines[-2].rpartition("failed: ")[2].strip()
         hints = [hint for words, hint in _HINTS if any(word in cause.lower() for word in words)]
-        if not self.place and not self.host:
+        if not self.host and "no such file" in cause.lower():
             hints.insert(0, _NO_HOST)
         return SetupError(
             f"the database {self} refused the connection: {cause}",

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import summarise
+from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.notices import warnings
 from stressrun.report.tables import (
@@ -42,11 +43,13 @@ class Console:
         self._gone = False
         self._sampled = False
         self._scenario: Scenario | None = None
+        self._run_id = ""
 
     def __call__(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._scenario = event.scenario
+                self._run_id = event.run_id
                 self._write(f"stressrun {event.scenario.name} · {event.file} · run {event.run_id}")
                 for line in warnings(event.scenario):
                     self._write(f"  warning: {line}")
@@ -86,6 +89,9 @@ class Console:
         failures = failure_lines(result, self._scenario)
         if failures:
             self._write("\n" + "\n".join(f"  {line}" for line in failures))
+        if result.database is not None:
+            seen = database_lines(result.database, self._run_id)
+            self._write("\n" + "\n".join(f"  {line}" for line in seen))
 
     def _run_finished(self, event: RunFinished) -> None:
         rows = (row for result in event.stages for row in result.books.rows.values())

@@ -16,6 +16,7 @@ from stressrun.load.stage import Generator, Pool, StageResult
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
+from stressrun.report.database import database_part
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
@@ -89,6 +90,7 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
             for key in ordered(scenario, result.books)
         ],
         "generator": _generator(result.generator, result.books.lag),
+        "database": None if result.database is None else database_part(result.database),
     }
 
 

@@ -22,6 +22,8 @@ from stressrun.errors import ExitCode, SetupError, StressrunError
 from stressrun.load.once import IterationFailed, run_once
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
+from stressrun.metrics.times import merged
+from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
 from stressrun.run.events import (
@@ -137,7 +139,13 @@ class Controller:
                 else:
                     await self._start_crew(held, document, rows)
             if self._signal is None and not self._options.once:
-                await self._run_stages(held)
+                async with watching(
+                    self._scenario.database,
+                    held.guard,
+                    run_id=self.run_id,
+                    mask=self._mask.text,
+                ) as monitor:
+                    await self._run_stages(held, monitor)
         except (StressrunError, ExceptionGroup) as error:
             self._failure = _told(error)
             for line in self._failure.message.splitlines()[1:]:
@@ -189,6 +197,7 @@ class Controller:
             self._scenario,
             None if self._database_is_disposable() else held.ledger,
             held.guard,
+            held.services.launcher,
             run_id=self.run_id,
             writes=not self._options.once,
             told=self._note,
@@ -242,7 +251,7 @@ class Controller:
 
     # The stages.
 
-    async def _run_stages(self, held: _Resources) -> None:
+    async def _run_stages(self, held: _Resources, monitor: PostgresMonitor | None) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
             result = StageResult(stage, number)
@@ -251,7 +260,7 @@ class Controller:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_services, held)
-                    await self._run_stage(held.crew, result)
+                    await self._run_stage(held.crew, result, monitor)
                     nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
@@ -259,6 +268,11 @@ class Controller:
             self._see_that_none_is_lost(held, f"stage {stage.name}")
             if self._signal is not None:
                 return
+            if result.pool.last is not None and result.pool.last.lost:
+                raise TargetLost(
+                    f"the database took no more connections at the end of stage {stage.name}",
+                    hint="see the server's own log",
+                )
 
     def _see_that_none_is_lost(self, held: _Resources, phase: str) -> None:
         """Raises TargetLost for a service that ended during a phase of the run."""
@@ -276,13 +290,21 @@ class Controller:
         self._stopped_at = time.monotonic_ns()
         await held.crew.stop()
 
-    async def _run_stage(self, crew: Crew, result: StageResult) -> None:
+    async def _run_stage(
+        self, crew: Crew, result: StageResult, monitor: PostgresMonitor | None
+    ) -> None:
+        if monitor is not None:
+            await monitor.prepare()
         start = crew.next_start()
+        if monitor is not None:
+            monitor.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
 
         def heard(books: Recorder, most_vus: int) -> None:
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
+            if monitor is not None:
+                monitor.hear(books.slowest)
 
         try:
             await crew.run(result, start, heard)
@@ -290,6 +312,9 @@ class Controller:
             end = self._stopped_at or time.monotonic_ns()
             result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
             result.interrupted = self._stopped_at is not None
+        if monitor is not None:
+            times = (row.response for row in result.requests(self._scenario))
+            result.database = await monitor.finish(merged(*times))
 
     # The end.
 
@@ -395,7 +420,7 @@ class Controller:
 
 
 class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
-    """A service that was to be measured has ended."""
+    """What was to be measured is gone."""
 
     exit_code = ExitCode.INVALID
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -11,19 +10,25 @@ from urllib.parse import urlsplit
 from stressrun.errors import RefusedError
 from stressrun.http.origin import origin_of
 from stressrun.load.endpoints import check_http2
-from stressrun.load.rows import columns_used, needs_keys, seeds_of
+from stressrun.load.rows import columns_used
 from stressrun.load.writes import connections_needed
 from stressrun.postgres.connection import Connection, connect
-from stressrun.postgres.feeding import query_rows, seeded_keys
-from stressrun.postgres.ownership import claim
+from stressrun.postgres.feeding import query_rows
 from stressrun.postgres.preflight import examine
-from stressrun.postgres.seeding import seed_table
 from stressrun.postgres.url import DatabaseUrl, completed
+from stressrun.run.seeding import Seeding
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.scenario.load import Document
-from stressrun.scenario.model import ExistingPostgres, ExistingService, Query, Scenario
-from stressrun.units import format_duration
+from stressrun.scenario.model import (
+    ExistingPostgres,
+    ExistingService,
+    Query,
+    Scenario,
+    Seed,
+    SqlSeeding,
+)
+from stressrun.services.launching import Launcher
 
 
 def with_completed_database(document: Document, scenario: Scenario) -> tuple[Document, Scenario]:
@@ -81,35 +86,31 @@ async def prepare_database(
     scenario: Scenario,
     ledger: Ledger | None,
     guard: Guard,
+    launcher: Launcher,
     *,
     run_id: str,
     writes: bool,
     told: Callable[[str], None],
 ) -> dict[str, Any]:
-    """See that the database can take the run, then claim and seed every table of the scenario.
+    """See that the database can take the run, then do the steps of the scenario's seeding.
 
     Without a ledger the database is disposable; `writes` says whether the write mixes will run.
     Returns what workers need to know of the database: the rows of feeders and the keys of tables
-    by their names, as JSON. Raises SetupError, RefusedError.
+    by their names, as JSON. Raises SetupError, RefusedError. Call it on the main thread.
     """
     database = scenario.database
+    seeding = Seeding(scenario, ledger, guard, launcher, run_id=run_id, told=told)
     if database is None:
+        await seeding.run()
         return {}
-    known: dict[str, Any] = {}
-    url, seeds = database.url, seeds_of(scenario)
     needed = 1 + (connections_needed(scenario) if writes else 0)
-    async with await connect(url, guard=guard, run_id=run_id) as connection:
-        for line in await examine(connection, database, needed=needed, writes=bool(seeds)):
+    changes = any(isinstance(step, Seed | SqlSeeding) for step in scenario.seeding)
+    async with await connect(database.url, guard=guard, run_id=run_id) as connection:
+        for line in await examine(connection, database, needed=needed, writes=changes):
             told(line)
-        for each in seeds:
-            begin = time.monotonic()
-            claimed = await claim(connection, each.table, ledger=ledger, run_id=run_id, url=url)
-            await seed_table(connection, each, claim=claimed, random_seed=scenario.random_seed)
-            took = format_duration(time.monotonic() - begin)
-            told(f"table {each.table.name}: {each.rows:,} rows seeded ({took})")
-            if needs_keys(scenario, each):
-                known[each.table.name] = await seeded_keys(connection, each, claimed)
-        return known | await _fed(scenario, connection)
+    await seeding.run()
+    async with await connect(database.url, guard=guard, run_id=run_id) as connection:
+        return seeding.known | await _fed(scenario, connection)
 
 
 async def _fed(scenario: Scenario, connection: Connection) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from urllib.parse import quote, quote_plus
 MASK = "***"
 
 _PASSWORD = re.compile(
-    r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s\"]+(?=@)|(?<=password=)[^\s&]+"
+    r"(?P<login>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s\"]+(?=@)"
+    r"|(?P<key>password *= *)(?:'(?:[^'\\]|\\.)*'|[^\s&\"]+)"
 )
 # Shorter values would blot out all text and hide nothing.
 _SHORTEST = 3
@@ -29,7 +30,7 @@ class Mask:
         """The text with no secret in it."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        return _PASSWORD.sub(lambda match: f"{match['before'] or ''}{MASK}", text)
+        return _PASSWORD.sub(lambda match: f"{match['login'] or match['key']}{MASK}", text)
 
 
 def _forms(secret: str) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from stressrun.scenario.model import (
     Login,
     RequestTeardown,
     Scenario,
+    Seed,
+    SeedingStep,
     SqlTeardown,
     Stage,
     Teardown,
@@ -35,10 +37,12 @@ from stressrun.scenario.part import Part
 from stressrun.scenario.references import (
     References,
     check_references,
+    is_postgres,
     starting_order,
 )
 from stressrun.scenario.requests import Requests, build_defaults, method_and_path
 from stressrun.scenario.scope import LOGIN, Scope, Sources
+from stressrun.scenario.seeding import SeedingSteps, in_order
 from stressrun.scenario.services import build_service
 from stressrun.scenario.stages import build_stage
 from stressrun.scenario.steps import captured_names
@@ -81,7 +85,8 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
 
     operations = {name: operations_of(root, name) for name in _names(root, "writes")}
     names = Names(_names(root, "endpoints"), operations, _names(root, "stages"))
-    seeding = tuple(build_seed(part) for part in root.items("seeding"))
+    steps = list(root.items("seeding"))
+    tables = [(part, build_seed(part)) for part in steps if "table" in part]
     mixes = [(part, build_write(part)) for part in root.items("writes")]
     unfinished = [mix for _, mix in mixes]
     stages = tuple(
@@ -90,9 +95,9 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     )
     _check_tables(root)
     files = Files(folder)
-    rows = Rows(root, files, seeding, unfinished)
+    rows = Rows(root, files, [seed for _, seed in tables], unfinished)
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
-    login, endpoints = _traffic(root, Bodies(files, references), rows.sources)
+    login, endpoints, requests = _traffic(root, Bodies(files, references), rows.sources)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
@@ -101,10 +106,10 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
-        database=build_database(root, services, _needing_database(root)),
+        database=build_database(root, services, _needing_database(root, services)),
         http=build_http(root.section("http"), files),
         workers=root.integer("workers", 1),
-        seeding=seeding,
+        seeding=_seeding(root, steps, tables, mixes, SeedingSteps(files, references, requests)),
         feeders=rows.feeders,
         login=login,
         endpoints=endpoints,
@@ -125,8 +130,11 @@ def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:
 
 def _traffic(
     root: Part, bodies: Bodies, rows: Sources
-) -> tuple[Login | None, tuple[Endpoint, ...]]:
-    """The login and the endpoints, in which `${login.…}` is what the login captures."""
+) -> tuple[Login | None, tuple[Endpoint, ...], Requests]:
+    """The login, the endpoints, and what builds the requests that come before both of them.
+
+    In endpoints `${login.…}` is what the login captures.
+    """
     sources = rows
     if LOGIN in root:
         sources = rows.with_login(tuple(captured_names(root[LOGIN].value)))
@@ -135,11 +143,27 @@ def _traffic(
     endpoints = tuple(
         build_endpoint(part, requests, Scope(sources)) for part in root.items("endpoints")
     )
-    part = root.get("login")
-    if part is None:
-        return None, endpoints
-    alone = Requests(defaults.without_login(), bodies)
-    return build_login(part, alone, Scope(rows)), endpoints
+    part, login = root.get("login"), None
+    if part is not None:
+        login = build_login(part, Requests(defaults.without_login(), bodies), Scope(rows))
+    return login, endpoints, Requests(defaults.without_rows(), bodies)
+
+
+def _seeding(
+    root: Part,
+    parts: Sequence[Part],
+    tables: Sequence[tuple[Part, Seed]],
+    mixes: Sequence[tuple[Part, WriteMix]],
+    others: SeedingSteps,
+) -> tuple[SeedingStep, ...]:
+    """All that is done before the first stage: the section's steps, then the mixes' tables."""
+    seeds = {part.place: seed for part, seed in tables}
+    mixed = [(part, mix.seed) for part, mix in mixes if mix.seed is not None]
+    steps: list[SeedingStep] = [
+        seeds[part.place] if "table" in part else others.build(part) for part in parts
+    ]
+    steps += [seed for _, seed in mixed]
+    return in_order(steps, [*tables, *mixed], root)
 
 
 def _names(root: Part, section: str) -> tuple[str, ...]:
@@ -191,7 +215,7 @@ def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     part = root.get("base_url")
     if part is not None:
         return base_url(part, services)
-    needing = _needing(root, ("endpoints", "login"), "request")
+    needing = _needing(root, ("endpoints", "login"), ("request",))
     if needing is not None and "base_url" not in root:
         needing.fault(
             "requests need a base_url",
@@ -201,16 +225,23 @@ def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     return None
 
 
-def _needing_database(root: Part) -> Part | None:
+def _needing_database(root: Part, services: Mapping[str, Plain]) -> Part | None:
     feeders = (part["sql"] for _, part in root.entries("feeders") if "sql" in part)
-    return _needing(root, ("seeding", "writes"), "sql") or next(feeders, None)
+    steps = ["table", "sql", "sql_file"]
+    if sum(is_postgres(service) is True for service in services.values()) == 1:
+        steps.append("command")  # it is told the database's URL, where there is one
+    return _needing(root, ("writes",), steps) or next(feeders, None)
 
 
-def _needing(root: Part, sections: Sequence[str], teardown: str) -> Part | None:
-    """The first that asks for a URL: a section that is not empty, or a step of teardown."""
+def _needing(root: Part, sections: Sequence[str], steps: Sequence[str]) -> Part | None:
+    """The first that asks for a URL: a section that is not empty, or a step by its keys."""
     filled = (root[section] for section in sections if section in root and root[section].value)
-    steps = (step for step in root.items("teardown") if teardown in step)
-    return next(chain(filled, steps), None)
+    asking = (
+        step
+        for step in chain(root.items("seeding"), root.items("teardown"))
+        if any(key in step for key in steps)
+    )
+    return next(chain(filled, asking), None)
 
 
 def _thresholds(

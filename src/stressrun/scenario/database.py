@@ -15,6 +15,8 @@ from stressrun.units import parse_duration
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_timeout")
 # PostgreSQL keeps a timeout in whole milliseconds, of 31 bits.
 _SHORTEST, _LONGEST = 0.001, 24 * 86400.0
+# Of the monitor's samples: finer ones would be load, coarser ones would say nothing.
+_OFTENEST, _RAREST = 0.01, 10.0
 
 
 def build_database(
@@ -49,10 +51,22 @@ def _settings(part: Part) -> dict[str, Any]:
         for key in _TIMEOUTS
         if (timeout := part.get(key)) is not None
     }
+    monitor = part.get("monitor")
+    if monitor is not None and "every" in monitor:
+        settings["sample_interval"] = monitor["every"].parsed(_sampling, 1.0)
+    elif monitor is not None and not monitor.flag():
+        settings["sample_interval"] = None
     free = part.get("min_free_connections")
     if free is not None:
         settings["min_free_connections"] = int(free.number())
     return settings
+
+
+def _sampling(text: str) -> float:
+    seconds = parse_duration(text)
+    if not _OFTENEST <= seconds <= _RAREST:
+        raise ValueError("expected a duration from 10ms to 10s")
+    return seconds
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from stressrun.data.composites import leaves
 from stressrun.data.errors import FeederError
 from stressrun.data.feeders import csv_columns, json_lines_columns
 from stressrun.data.kinds import Now
@@ -19,6 +20,7 @@ from stressrun.scenario.model import (
 )
 from stressrun.scenario.part import Part
 from stressrun.scenario.scope import NAMESPACES, Sources, is_reserved
+from stressrun.scenario.tables import declared_tables
 
 _ORDER = "random"
 
@@ -69,7 +71,7 @@ def _unusable(seeds: Sequence[Seed], writes: Sequence[WriteMix]) -> Mapping[str,
     found = {}
     for table in (seed.table for seed in seeds):
         for column in table.columns:
-            if isinstance(column.generator, Now):
+            if any(isinstance(leaf, Now) for leaf in leaves(column.generator)):
                 what = "is the time of writing, which only the database knows"
                 found[f"{table.name}.{column.name}"] = _only_asked(table, column.name, what)
     for mix in writes:
@@ -90,9 +92,4 @@ def _declared(root: Part) -> Iterator[str]:
     """The names of feeders and tables, be their parts right or not."""
     feeders = root["feeders"].value if "feeders" in root else {}
     yield from feeders if isinstance(feeders, dict) else ()
-    for section in ("seeding", "writes"):
-        items = root[section].value if section in root else ()
-        for item in items if isinstance(items, list) else ():
-            table = item.get("table") if isinstance(item, dict) else None
-            if isinstance(table, str):
-                yield table
+    yield from declared_tables(root)

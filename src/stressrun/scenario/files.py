@@ -69,6 +69,8 @@ def _is_path(place: Place) -> bool:
     match place, within_request(place):
         case ("services", _, "cwd"), _:
             return True
+        case ("seeding", _, "cwd" | "sql_file"), _:
+            return True
         case ("feeders", _, "csv" | "json_lines"), _:
             return True
         case ("http", "unix_socket") | ("http", "tls", "ca" | "certificate" | "key"), _:

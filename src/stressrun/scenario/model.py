@@ -71,11 +71,14 @@ Service = EmbeddedPostgres | ExistingPostgres | CommandService | ExistingService
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and what fills it; `type` is SQL's, given or inferred from the generator."""
+    """A column and what fills it.
+
+    `type` is SQL's, given or inferred from the generator; None: that of the column referred to.
+    """
 
     name: str
     generator: Generator
-    type: str
+    type: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +298,34 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlSeeding:
+    """Statements for the database, in one transaction; `file` is what they were read from."""
+
+    sql: str
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSeeding:
+    """A process that has to end well `within` so many seconds, such as migrations."""
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSeeding:
+    """A request to the service that has to succeed."""
+
+    request: Request
+
+
+SeedingStep = Seed | SqlSeeding | CommandSeeding | RequestSeeding
+
+
+@dataclass(frozen=True, slots=True)
 class Think:
     shortest: float
     longest: float
@@ -484,7 +515,11 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A whole scenario; `services` stand in the order in which they are started."""
+    """A whole scenario; `services` stand in the order in which they are started.
+
+    `seeding` is all that is done before the first stage, in its order, the tables of write mixes
+    among it.
+    """
 
     name: str
     description: str
@@ -496,7 +531,7 @@ class Scenario:
     database: Database | None
     http: Http
     workers: int
-    seeding: tuple[Seed, ...]
+    seeding: tuple[SeedingStep, ...]
     feeders: tuple[Feeder, ...]
     login: Login | None
     endpoints: tuple[Endpoint, ...]
@@ -509,6 +544,10 @@ class Scenario:
     @property
     def database_url(self) -> str | None:
         return None if self.database is None else self.database.url
+
+    @property
+    def watches_database(self) -> bool:
+        return self.database is not None and self.database.sample_interval is not None
 
 
 def _requests(steps: Sequence[Step]) -> Iterator[Request]:

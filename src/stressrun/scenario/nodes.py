@@ -90,7 +90,7 @@ def within_request(place: Place) -> Place | None:
 
     Of the place of a request itself that is `()`, and None of a place outside of all requests.
     """
-    depth = {"endpoints": 2, "login": 1}.get(str(place[0])) if place else None
+    depth = {"endpoints": 2, "login": 1, "seeding": 2}.get(str(place[0])) if place else None
     if depth is None or len(place) < depth:
         return None
     rest = place[depth:]

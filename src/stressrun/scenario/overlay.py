@@ -43,6 +43,7 @@ def _one_of(*keys: str, whole: bool) -> _Rivals:
     return _Rivals(tuple(frozenset({key}) for key in keys), whole)
 
 
+_SEEDINGS = _one_of("table", "sql", "sql_file", "command", "request", whole=True)
 _SERVICES = _one_of("postgres", "command", "url", whole=True)
 _LOADS = _Rivals(
     (
@@ -55,7 +56,7 @@ _LOADS = _Rivals(
 _ITERATIONS = _one_of("iterations", "iterations_per_vu", whole=False)
 _GENERATORS = _one_of(
     *("serial", "integer", "decimal", "faker", "hex", "text"),
-    *("choice", "uuid", "timestamp", "constant"),
+    *("choice", "uuid", "timestamp", "constant", "json", "reference"),
     whole=True,
 )
 _BODIES = _one_of("json", "form", "multipart", "body", "body_file", whole=False)
@@ -185,6 +186,8 @@ def _rivals_at(place: tuple[str, ...]) -> tuple[_Rivals, ...]:
     match place, within_request(place):
         case ("services", _), _:
             return (_SERVICES,)
+        case ("seeding", _), _:
+            return (_SEEDINGS, _BODIES)
         case ("feeders", _), _:
             return (_FEEDERS,)
         case ("stages", _, _), _:

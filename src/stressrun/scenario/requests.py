@@ -45,6 +45,14 @@ class Defaults:
             auth = None
         return replace(self, headers=headers, auth=auth)
 
+    def without_rows(self) -> Defaults:
+        """Without what is known only when there are rows and a login: all variables."""
+        headers = tuple(header for header in self.headers if not header[1].variables)
+        auth = self.auth
+        if auth is not None and any(template.variables for template in auth_templates(auth)):
+            auth = None
+        return replace(self, headers=headers, auth=auth)
+
 
 def build_defaults(http: Part, scope: Scope) -> Defaults:
     """The defaults that the scenario's `http:` gives."""

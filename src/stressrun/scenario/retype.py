@@ -69,7 +69,7 @@ def as_written(root: Node, place: Place = ()) -> Node:
 
 def _is_text(place: Place) -> bool:
     match place:
-        case ("services", _, "env" | "settings", _):
+        case ("services", _, "env" | "settings", _) | ("seeding", _, "env", _):
             return True
         case ("http", "headers", _) | ("http", "auth", "api_key", "value"):
             return True

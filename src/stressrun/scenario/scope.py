@@ -13,6 +13,7 @@ from stressrun.scenario.wording import there_are
 
 LOGIN = "login"
 NAMESPACES = ("faker", "services", "run", LOGIN)
+_GENERATED = "generate the value, such as ${uuid} or ${integer(1, 9)}, or do it by sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,12 @@ class Sources:
 
     `columns` is by the name of their feeder, table or login; None where they are not known before
     the run. `unusable` has a message and a hint by the names of variables whose value only the
-    database knows.
+    database knows. `early` is where none of them is there yet.
     """
 
     columns: Mapping[str, Collection[str] | None]
     unusable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    early: bool = False
 
     def with_login(self, captures: Collection[str]) -> Sources:
         """These, and what a login captures."""
@@ -111,6 +113,9 @@ class Scope:
 
     def _check_column(self, name: str, offset: int, tell: Tell) -> None:
         source, _, column = name.rpartition(".")
+        if self._sources.early:
+            tell(f"{name!r} is not there yet while the data is seeded", _GENERATED, offset)
+            return
         if source not in self._sources.columns:
             tell(*self._unknown_source(source), offset)
             return

@@ -33,8 +33,8 @@ def build_service(name: str, part: Part) -> Service:
         cwd = part.get("cwd")
         return CommandService(
             name,
-            _command(part["command"]),
-            _texts(part, "env"),
+            command_words(part["command"]),
+            texts(part, "env"),
             "." if cwd is None else cwd.literal(),
             None if port is None else int(port.number()),
             _readiness(part, _COMMAND_WITHIN),
@@ -58,7 +58,7 @@ def _postgres(name: str, part: Part) -> EmbeddedPostgres | ExistingPostgres:
         _literal(server, "password", "") or None,
         _literal(server, "database", "postgres"),
         None if port is None else int(port.number()),
-        _texts(part, "settings"),
+        texts(part, "settings"),
     )
 
 
@@ -80,7 +80,8 @@ def _url_of_parts(server: Part) -> str:
     return f"postgresql://{login}@{host}:{number}/{database}"
 
 
-def _command(part: Part) -> tuple[str, ...]:
+def command_words(part: Part) -> tuple[str, ...]:
+    """The words of a command: of a list as they are, of a text as a shell would split it."""
     if isinstance(part.value, list):
         return tuple(
             Part(word, (*part.place, index), part.faults).literal()
@@ -110,7 +111,8 @@ def _readiness(part: Part, within: float) -> Readiness:
     return Readiness(None if get is None else get.literal(), ready.duration("within", within))
 
 
-def _texts(part: Part, key: str) -> Mapping[str, str]:
+def texts(part: Part, key: str) -> Mapping[str, str]:
+    """Names and values under a key, these as texts in which nothing is evaluated."""
     return {
         name: entry.literal() if isinstance(entry.value, str) else str(entry.value)
         for name, entry in part.entries(key)

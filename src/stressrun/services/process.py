@@ -104,14 +104,17 @@ def spawn(
     account: Account | None = None,
     death_signal: signal.Signals | None = signal.SIGKILL,
     pass_fds: Sequence[int] = (),
+    label: str = "",
 ) -> ServiceProcess:
     """Start a process; call it on the main thread. Raises SetupError when it cannot be started.
 
-    `death_signal` is what the process gets when the calling *thread* dies, None for nothing.
+    `label` is what errors call it, by default the service of its name; `death_signal` is what the
+    process gets when the calling *thread* dies, None for nothing.
     """
+    label = label or f"service {name!r}"
     if cwd is not None and not os.path.isdir(cwd):
         raise SetupError(
-            f"service {name!r} could not be started: the folder {cwd} does not exist",
+            f"{label} could not be started: the folder {cwd} does not exist",
             hint="correct its cwd",
         )
     try:
@@ -134,7 +137,7 @@ def spawn(
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SetupError(
-            f"service {name!r} could not be started: {command[0]}: {reason}",
+            f"{label} could not be started: {command[0]}: {reason}",
             hint="check the command, and the PATH that it is looked up in",
         ) from error
     return ServiceProcess(popen, name, log, mark)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +35,7 @@ from stressrun.scenario.model import (
 from stressrun.services import embedded
 from stressrun.services.binaries import find_installation, made_runnable, unprivileged_account
 from stressrun.services.guardian import Guardian
+from stressrun.services.launching import Launched, Launcher, runnable
 from stressrun.services.ports import LOOPBACK, PortTakenError, free_ports, is_free
 from stressrun.services.process import (
     Account,
@@ -45,7 +44,6 @@ from stressrun.services.process import (
     end,
     end_marked,
     is_process,
-    spawn,
 )
 from stressrun.services.readiness import until_ready
 from stressrun.units import format_duration
@@ -128,11 +126,7 @@ class Lost:
 class _Started:
     """What of a service has to be undone; it is noted before it is made."""
 
-    name: str
-    mark: str
-    signals: tuple[signal.Signals, ...]
-    entry: int
-    process: ServiceProcess | None = None
+    launched: Launched
     directory: tuple[Path, int] | None = None
 
 
@@ -151,8 +145,10 @@ class Services:
         told: Callable[[str], None],
     ) -> None:
         """Logs go to `directory`; with `keep` the processes may outlive this one."""
+        self.launcher = Launcher(
+            run_id=run_id, directory=directory, ledger=ledger, guardian=guardian
+        )
         self._run_id = run_id
-        self._directory = directory
         self._ledger = ledger
         self._guardian = guardian
         self._guard = guard
@@ -208,9 +204,9 @@ class Services:
     def lost(self) -> list[Lost]:
         """The services that have ended by themselves."""
         return [
-            Lost(started.name, describe_status(started.process.status), started.process.tail())
+            Lost(process.name, describe_status(process.status), process.tail())
             for started in self._started
-            if started.process is not None and started.process.status is not None
+            if (process := started.launched.process) is not None and process.status is not None
         ]
 
     def release(self) -> None:
@@ -239,12 +235,9 @@ class Services:
 
     async def _start_command(self, service: CommandService, values: Mapping[str, str]) -> None:
         self._check_port(service.name, int(values[f"services.{service.name}.port"]))
-        environment = {**os.environ, "PATH": _search_path(), **service.env}
-        program, *arguments = service.command
-        if program == "python" and shutil.which(program, path=environment["PATH"]) is None:
-            program = sys.executable
+        command, environment = runnable(service.command, service.env)
         started = self._note(service.name, _STOP_SIGNALS)
-        process = self._launch(started, [program, *arguments], cwd=service.cwd, env=environment)
+        process = self._launch(started, command, cwd=service.cwd, env=environment)
         url = values[f"services.{service.name}.url"]
         await self._until_ready(service, url, process)
 
@@ -283,9 +276,7 @@ class Services:
             )
 
     def _note(self, name: str, signals: tuple[signal.Signals, ...]) -> _Started:
-        mark = f"{self._run_id}/{name}"
-        entry = self._ledger.record(self._run_id, "process", name=name, mark=mark)
-        started = _Started(name, mark, signals, entry)
+        started = _Started(self.launcher.note(name, signals))
         self._started.append(started)
         return started
 
@@ -299,41 +290,21 @@ class Services:
         account: Account | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> ServiceProcess:
-        if started.process is not None:
-            self._guardian.forget_group(started.process.pid)
-        process = started.process = spawn(
-            started.name,
+        return self.launcher.launch(
+            started.launched,
             command,
-            log=self._directory / f"{started.name}.log",
-            mark=started.mark,
-            env=env,
             cwd=cwd,
+            env=env,
             account=account,
             death_signal=None if self._keep else death_signal,
         )
-        self._guardian.watch_group(process.pid)
-        intent = started.entry
-        started.entry = self._ledger.record(
-            self._run_id,
-            "process",
-            name=started.name,
-            mark=started.mark,
-            pid=process.pid,
-            pgid=process.pid,
-            created=process.created,
-            signals=list(started.signals),
-        )
-        self._ledger.settle(intent)
-        return process
 
     async def _undo(self, started: _Started) -> None:
-        if started.process is not None:
-            survivors = await started.process.stop(signals=started.signals)
-            if survivors:
-                self._told(f"service {started.name}: processes {survivors} could not be ended")
-                return
-            self._guardian.forget_group(started.process.pid)
-        self._ledger.settle(started.entry)
+        survivors = await self.launcher.end(started.launched)
+        if survivors:
+            name = started.launched.name
+            self._told(f"service {name}: processes {survivors} could not be ended")
+            return
         if started.directory is not None:
             directory, entry = started.directory
             try:
@@ -342,20 +313,6 @@ class Services:
                 self._told(error.message)
                 return
             self._ledger.settle(entry)
-
-
-def _search_path() -> str:
-    """The PATH of a command: ours, with the folder of our own interpreter first.
-
-    So `python` is the one that stressrun is installed for, whether or not its virtual environment
-    was activated. A tool of pipx or uv is not where the user's code lives: there an activated
-    environment goes first.
-    """
-    path = os.environ.get("PATH", os.defpath)
-    receipts = (Path(sys.prefix, name) for name in ("pipx_metadata.json", "uv-receipt.toml"))
-    if "VIRTUAL_ENV" in os.environ and any(receipt.exists() for receipt in receipts):
-        return path
-    return os.pathsep.join((os.path.dirname(sys.executable), path))
 
 
 def is_alive(entry: Entry) -> bool:

@@ -46,11 +46,11 @@ def _evaluate(
 
 
 def _rows(threshold: Threshold, scenario: Scenario, result: StageResult) -> Iterable[Row]:
+    if threshold.subject == "http":
+        yield from result.requests(scenario)
+        return
     for (kind, name), row in result.books.rows.items():
-        if threshold.subject == "http":
-            # Every request once: the steps of endpoints that have several, else the endpoint.
-            wanted = kind == "step" or (kind == "endpoint" and name in _single_requests(scenario))
-        elif threshold.subject == "endpoint":
+        if threshold.subject == "endpoint":
             wanted = kind == "endpoint" and name == threshold.name
         else:
             mix, _, operation = name.partition(".")
@@ -61,10 +61,6 @@ def _rows(threshold: Threshold, scenario: Scenario, result: StageResult) -> Iter
             )
         if wanted:
             yield row
-
-
-def _single_requests(scenario: Scenario) -> set[str]:
-    return {endpoint.name for endpoint in scenario.endpoints if endpoint.single is not None}
 
 
 def _value(metric: str, rows: Sequence[Row], elapsed: float) -> float | None:

@@ -1,0 +1,479 @@
+"""What a database can do to a load, and what the run makes of it: told, counted, and ended."""
+
+import json
+import re
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psycopg
+import pytest
+from database_server import DatabaseServer, database_server
+from runs import OUTCOMES, PATIENCE, ROOT, Ended, Run, assert_nothing_is_left, stressrun
+
+from stressrun.services.binaries import Installation, find_installation
+
+WRITTEN = Path(__file__).with_name("written.yaml")
+WORKERS, BATCH = 4, 7
+# The connections beside the workers': for keys, for the floor, and the monitor's.
+ASIDE = 3
+MOST_CLIENTS = 20
+RESERVED = 3
+SCHEMA = json.loads((ROOT / "schema" / "report.schema.json").read_text())
+OURS = "application_name like 'stressrun/%'"
+WAITING = "wait_event_type = 'Lock'"
+LOADING = ", total "
+
+Client = psycopg.Connection
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DatabaseServer]:
+    settings = {"max_connections": str(MOST_CLIENTS + RESERVED), "deadlock_timeout": "10ms"}
+    with database_server(find_installation(), settings) as made:
+        yield made
+
+
+@pytest.fixture
+def url(server: DatabaseServer) -> Iterator[str]:
+    """A database of the test's own, in which at the end nothing of a run is left."""
+    name = f"test_{secrets.token_hex(6)}"
+    with connected(server.url) as admin:
+        admin.execute(f"create database {name}")
+    url = server.url.rpartition("/")[0] + f"/{name}"
+    yield url
+    with connected(url) as client:
+        until(lambda: count(client, "pg_stat_activity", OURS) == 0)
+        assert client.execute("select to_regclass('written')").fetchone() == (None,)
+    with connected(server.url) as admin:
+        admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    """Somebody beside the load."""
+    with connected(url) as connection:
+        yield connection
+
+
+def connected(url: str) -> Client:
+    return psycopg.connect(url, autocommit=True)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what must come to hold, however slow the machine is."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.005)
+
+
+def count(client: Client, relation: str, condition: str = "true") -> int:
+    found = client.execute(f"select count(*) from {relation} where {condition}").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def sessions(client: Client, condition: str = "true") -> int:
+    """How many of the run's sessions are so."""
+    return count(client, "pg_stat_activity", f"{OURS} and {condition}")
+
+
+def started(directory: Path, url: str, *arguments: str, **environment: str) -> Run:
+    """A run of inserts that has begun to write."""
+    run = Run(directory, WRITTEN, *arguments, TEST_DATABASE_URL=url, **environment)
+    run.wait_for(LOADING)
+    return run
+
+
+@contextmanager
+def all_waiting(client: Client) -> Iterator[None]:
+    """Every worker is in the midst of an insert, which cannot end in the meantime."""
+    with client.transaction():
+        client.execute("lock table written in share mode")
+        until(lambda: sessions(client, WAITING) == WORKERS)
+        yield
+
+
+def assert_told(ended: Ended, code: int, cause: str = "") -> None:
+    """Output and report agree on how it ended, and the books balance."""
+    assert ended.code == code, ended.output
+    assert "Traceback" not in ended.output
+    jsonschema.validate(ended.report, SCHEMA)
+    assert ended.report["exit_code"] == code
+    assert cause in ended.report["cause"]
+    assert cause in ended.output
+    for stage in ended.report["stages"]:
+        for row in stage["rows"]:
+            assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
+
+
+def row_of(ended: Ended, name: str = "rows.insert") -> dict[str, Any]:
+    (row,) = (row for row in ended.report["stages"][0]["rows"] if row["name"] == name)
+    return row  # type: ignore[no-any-return]
+
+
+def assert_rows_are_there(client: Client, row: dict[str, Any]) -> None:
+    """The table has what is reported, and of what is unknown it may have all or nothing."""
+    assert row["rows_added"] == BATCH * row["succeeded"]
+    beyond = count(client, "written") - row["rows_added"]
+    assert 0 <= beyond <= BATCH * row["unknown"]
+    assert beyond % BATCH == 0
+
+
+def clean(ended: Ended) -> None:
+    """Remove what a run has kept, or could not remove, and see that this is all."""
+    cleaned = stressrun(ended.directory, "clean", ended.run_id)
+    assert cleaned.code == 0, cleaned.output
+    assert_nothing_is_left(ended)
+
+
+# Conflicts: one mix that tries again, and one that does not.
+
+
+CONFLICTS = """
+version: 1
+name: conflicts
+database: {{url: "${{TEST_DATABASE_URL}}", min_free_connections: 2}}
+writes:
+  - name: patient
+    isolation: repeatable read
+    mix: {{change: 1}}
+    operations: {{change: {{transaction: {patient}}}}}
+  - name: hasty
+    isolation: repeatable read
+    retries: 0
+    mix: {{change: 1}}
+    operations: {{change: {{transaction: {hasty}}}}}
+stages:
+  - {{name: load, duration: 200ms, graceful_stop: 60s, writes: {{workers: 1}}}}
+thresholds: [write patient errors <= 0%, write hasty errors <= 0%]
+"""
+
+
+def conflicting(directory: Path, client: Client, patient: list[str], hasty: list[str]) -> Run:
+    client.execute("create table counters (id int primary key, n int)")
+    client.execute("insert into counters select id, 0 from generate_series(1, 4) as id")
+    scenario = CONFLICTS.format(patient=json.dumps(patient), hasty=json.dumps(hasty))
+    (directory / "conflicts.yaml").write_text(scenario)
+    return Run(directory, "conflicts.yaml", TEST_DATABASE_URL=client.info.dsn)
+
+
+def change(number: int) -> str:
+    return f"update counters set n = n + 1 where id = {number}"
+
+
+def assert_conflict(ended: Ended, kind: str, message: str) -> None:
+    """One conflict in each mix: where it was not tried again, it has failed."""
+    assert_told(ended, 1, "threshold failed: write hasty errors <= 0%")
+    patient, hasty = row_of(ended, "patient.change"), row_of(ended, "hasty.change")
+    assert (patient["retried"], patient["errors"], patient["samples"]) == (1, {}, [])
+    assert patient["succeeded"] == patient["planned"] >= 1
+    assert (hasty["retried"], hasty["failed"], hasty["errors"]) == (0, 1, {kind: 1})
+    (sample,) = hasty["samples"]
+    assert (sample["error"], sample["detail"].partition(" DETAIL")[0]) == (kind, message)
+    assert "1 tried again after a conflict" in ended.output
+    assert f"hasty.change: 1 × {kind}\n" in ended.output
+    assert f"first: {message}" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_serialization_failure(tmp_path: Path, url: str, client: Client) -> None:
+    with connected(url) as other:
+        run = None
+        with client.transaction():
+            run = conflicting(tmp_path, other, [change(1)], [change(2)])
+            client.execute("update counters set n = 0")
+            until(lambda: sessions(other, WAITING) == 2)
+    assert_conflict(
+        run.end(),
+        "40001 serialization_failure",
+        "could not serialize access due to concurrent update",
+    )
+
+
+def test_a_deadlock(tmp_path: Path, url: str, client: Client) -> None:
+    gate = "select pg_advisory_xact_lock_shared(1)"
+    with ExitStack() as stack:
+        client.execute("select pg_advisory_lock(1)")
+        run = conflicting(
+            tmp_path, client, [change(1), gate, change(2)], [change(3), gate, change(4)]
+        )
+        threads = stack.enter_context(ThreadPoolExecutor())
+        until(lambda: sessions(client, WAITING) == 2)
+        for held, wanted in ((2, 1), (4, 3)):
+            other = stack.enter_context(psycopg.connect(url))
+            # Only the side that closes the circle looks for one.
+            other.execute("set deadlock_timeout = '1h'")
+            other.execute(change(held))
+            threads.submit(other.execute, change(wanted)).add_done_callback(
+                lambda done, other=other: other.close()
+            )
+        until(lambda: count(client, "pg_stat_activity", WAITING) == 4)
+        client.execute("select pg_advisory_unlock(1)")
+    assert_conflict(run.end(), "40P01 deadlock_detected", "deadlock detected")
+
+
+# Connections and servers that go away.
+
+
+def test_terminated_backends_are_replaced(tmp_path: Path, url: str, client: Client) -> None:
+    run = started(tmp_path, url, "--keep")
+    with all_waiting(client):
+        client.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {OURS}")
+        before = count(client, "written")
+    until(lambda: count(client, "written") > before)
+    until(lambda: sessions(client) == WORKERS + ASIDE)
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    row = row_of(ended)
+    assert (row["errors"], row["unknown"]) == ({"57P01 admin_shutdown": WORKERS}, 0)
+    assert_rows_are_there(client, row)
+    clean(ended)
+
+
+def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str) -> None:
+    with connected(url) as client:
+        run = started(tmp_path, url, "--keep")
+        with pytest.raises(psycopg.OperationalError), all_waiting(client):
+            before = count(client, "written")
+            server.stop()
+    server.start()
+    with connected(url) as client:
+        until(lambda: count(client, "written") > before)
+        run.signal(signal.SIGINT)
+        ended = run.end()
+        assert_told(ended, 130, "stopped by SIGINT")
+        row = row_of(ended)
+        assert row["unknown"] == WORKERS
+        assert row["errors"].keys() <= {"no_connection"}
+        assert f"rows.insert: {WORKERS} × unknown" in ended.output
+        assert_rows_are_there(client, row)
+    clean(ended)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "cause"),
+    [
+        ([], 5, "teardown could not remove everything: table written"),
+        (["--keep"], 4, "the database took no more connections at the end of stage load"),
+    ],
+)
+def test_a_server_that_does_not_come_back(
+    tmp_path: Path, server: DatabaseServer, url: str, arguments: list[str], code: int, cause: str
+) -> None:
+    run = started(tmp_path, url, *arguments, DURATION="600ms")
+    server.stop()
+    try:
+        ended = run.end()
+    finally:
+        server.start()
+    assert_told(ended, code, cause)
+    row = row_of(ended)
+    assert row["errors"].keys() == {"no_connection"}
+    assert row["unknown"] <= WORKERS
+    with connected(url) as client:
+        assert_rows_are_there(client, row)
+    clean(ended)
+
+
+def test_a_server_that_freezes(tmp_path: Path, server: DatabaseServer, url: str) -> None:
+    run = started(tmp_path, url, "--keep", GRACE="0s")
+    with server.frozen():
+        run.signal(signal.SIGINT)
+        run.wait_for(LOADING)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    row = row_of(ended)
+    assert (row["failed"], row["interrupted"], row["unknown"]) == (0, 0, WORKERS)
+    with connected(url) as client:
+        until(lambda: sessions(client) == 0)
+        assert_rows_are_there(client, row)
+    clean(ended)
+
+
+# A server that does not write.
+
+
+@contextmanager
+def read_only(client: Client) -> Iterator[None]:
+    client.execute("alter system set default_transaction_read_only = on")
+    client.execute("select pg_reload_conf()")
+    try:
+        yield
+    finally:
+        client.execute("alter system reset default_transaction_read_only")
+        client.execute("select pg_reload_conf()")
+
+
+def test_a_read_only_server_is_refused(tmp_path: Path, url: str, client: Client) -> None:
+    with read_only(client):
+        until(lambda: client.execute("show transaction_read_only").fetchone() == ("on",))
+        ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=url)
+    assert_told(ended, 3, "its database cannot be written: its transactions are read only")
+    assert ended.report["stages"] == []
+    assert_nothing_is_left(ended)
+
+
+def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client) -> None:
+    run = started(tmp_path, url)
+    with read_only(client):
+        run.wait_for(" errors (100 %)")
+    run.wait_for(", 0 errors (0 %)")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    row = row_of(ended)
+    assert row["errors"].keys() == {"25006 read_only_sql_transaction"}
+    assert (row["interrupted"], row["unknown"]) == (0, 0)
+    assert "first: cannot execute INSERT in a read-only transaction" in ended.output
+    assert_nothing_is_left(ended)
+
+
+# The floor.
+
+
+def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path, url: str) -> None:
+    ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=url, FLOOR="14")
+    assert_told(ended, 3, f"the run needs {WORKERS + ASIDE} connections")
+    assert "20 are free, and 14 must stay free (database.min_free_connections)" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_the_floor_is_kept_while_others_come_and_go(
+    tmp_path: Path, server: DatabaseServer, url: str, client: Client
+) -> None:
+    client.execute("drop role if exists ordinary")
+    client.execute("create role ordinary login")
+    floor, left = 5, 2
+    others = MOST_CLIENTS - floor - ASIDE - left - 1
+    run = started(tmp_path, url, FLOOR=str(floor))
+    with ExitStack() as stack:
+        for _ in range(others):
+            ordinary = url.replace("postgres@", "ordinary@")
+            stack.enter_context(connected(ordinary))
+        until(lambda: sessions(client) == ASIDE + left)
+        run.wait_for(f"{WORKERS} at most, {left} allowed now; {floor} free on the server")
+    until(lambda: sessions(client) == ASIDE + WORKERS)
+    run.wait_for(f" {WORKERS} active, 0 idle, {WORKERS} at most;")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    pool = ended.report["stages"][0]["pool"]
+    assert (pool["most"], pool["most_active"]) == (WORKERS, WORKERS)
+    assert pool["least_allowed"] <= left
+    assert pool["least_server_free"] <= floor
+    assert f"; cut to {pool['least_allowed']} for a while" in ended.output
+    assert row_of(ended)["errors"] == {}
+    assert_nothing_is_left(ended)
+
+
+# Signals.
+
+
+def test_inserts_that_are_cancelled_are_not_in_the_table(
+    tmp_path: Path, url: str, client: Client
+) -> None:
+    run = started(tmp_path, url, "--keep", GRACE="0s")
+    with all_waiting(client):
+        run.signal(signal.SIGINT)
+        ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    row = row_of(ended)
+    assert (row["failed"], row["interrupted"], row["unknown"]) == (0, WORKERS, 0)
+    assert_rows_are_there(client, row)
+    clean(ended)
+
+
+@pytest.mark.parametrize("grace", ["0s", "5s"])
+def test_rows_are_those_reported_after_a_signal(
+    tmp_path: Path, url: str, client: Client, grace: str
+) -> None:
+    run = started(tmp_path, url, "--keep", GRACE=grace)
+    run.signal(signal.SIGTERM)
+    ended = run.end()
+    assert_told(ended, 143, "stopped by SIGTERM")
+    row = row_of(ended)
+    assert (row["failed"], row["unknown"]) == (0, 0)
+    assert row["interrupted"] <= (WORKERS if grace == "0s" else 0)
+    assert_rows_are_there(client, row)
+    clean(ended)
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, url: str, client: Client) -> None:
+    run = started(tmp_path, url, GRACE="60s")
+    with all_waiting(client):
+        run.signal(signal.SIGINT)
+        run.wait_for("again: end at once")
+        run.signal(signal.SIGINT)
+        ended = run.end()
+        until(lambda: sessions(client) == 0)
+    assert ended.code == 130
+    assert ended.report["verdict"] == "interrupted"
+    assert "left behind: table written" in ended.output
+    assert count(client, "written") >= row_of(ended)["rows_added"]
+    clean(ended)
+
+
+# The same scenario, whoever runs the server.
+
+
+def installed() -> Installation | None:
+    """The newest PostgreSQL of the system, beside the one that is embedded."""
+    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = max((path.parents[1] for path in found), key=lambda p: int(p.name), default=None)
+    return None if newest is None else Installation(newest)
+
+
+PER_SECOND = r"[\d,.]+/s"
+MEGABYTES = r"[\d,.]+ MB/s"
+TIME = r"[\d.]+ (?:µs|ms|s)"
+OPERATION = rf"{PER_SECOND} avg {TIME} p95 {TIME} p99 {TIME}"
+INTERVAL = re.compile(
+    rf"^ +[\d.]+ s · rows {PER_SECOND}, {MEGABYTES}, 0 errors \(0 %\), total [\d,]+"
+    rf" · insert {OPERATION} · update {OPERATION}"
+    rf" · connections: \d active, \d idle, 4 at most; \d+ free on the server$",
+    re.MULTILINE,
+)
+AT_THE_END = (
+    rf"  writes rows: [\d,]+ operations in 1\.00 s, {PER_SECOND}, {MEGABYTES}, [\d,]+ rows/s, "
+    r"0 errors \(0 %\), \+[\d,]+ rows in the table\n",
+    r"  connections: up to 4 active of 4 at most; at least \d+ free on the server\n",
+    r"               count +rate +errors +mean +p50 +p95 +p99 +max +MB/s\n",
+    rf"rows.insert +[\d,]+ +{PER_SECOND} +0 % +(?:{TIME} +){{5}}[\d.]+\n",
+    rf"rows.update +[\d,]+ +{PER_SECOND} +0 % +(?:{TIME} +){{5}}[\d.]+\n",
+)
+
+
+def assert_every_figure_is_shown(ended: Ended) -> None:
+    """Those that a client for heavy writes must tell, at each interval and at the end."""
+    assert_told(ended, 0)
+    assert len(INTERVAL.findall(ended.output)) >= 2, ended.output
+    for line in AT_THE_END:
+        assert re.search(line, ended.output), (line, ended.output)
+    assert_nothing_is_left(ended)
+
+
+HEAVY = ROOT / "scenarios" / "postgres-write-load.yaml"
+SHORT = {"DURATION": "1s", "REPORT_INTERVAL": "400ms", "BATCH_SIZE": "1", "UPDATE_SHARE": "70"}
+
+
+def test_heavy_writes_on_the_embedded_server(tmp_path: Path) -> None:
+    assert_every_figure_is_shown(stressrun(tmp_path, HEAVY, **SHORT))
+
+
+@pytest.mark.skipif(installed() is None, reason="no PostgreSQL is installed in /usr/lib/postgresql")
+def test_heavy_writes_on_an_installed_server(tmp_path: Path) -> None:
+    installation = installed()
+    assert installation is not None
+    with database_server(installation, {}) as server:
+        ended = stressrun(tmp_path, HEAVY, **SHORT, DB_HOST="127.0.0.1", DB_PORT=str(server.port))
+    assert f"PostgreSQL {installation.prefix.name}." in ended.output
+    assert_every_figure_is_shown(ended)
