@@ -37,11 +37,13 @@ ENDPOINTS = (
     Endpoint("browse", 1, (request("browse"),)),
     Endpoint("checkout", 1, (request("POST /carts"), request("POST /pay"))),
 )
-MIX = WriteMix("audit", Seed(Table("t", "id", (), ()), 0), 1, 1, 0, 1, ())
+MIX = WriteMix("audit", Seed(Table("t", "id", (), ()), 0), {"insert": 1, "update": 1})
 
 
 def threshold(text: str) -> Threshold:
-    names = Names(["browse", "checkout"], ["audit"], [stage.name for stage in STAGES])
+    names = Names(
+        ["browse", "checkout"], {"audit": tuple(MIX.weights)}, [stage.name for stage in STAGES]
+    )
     return parse_threshold(text, names)
 
 

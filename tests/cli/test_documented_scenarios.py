@@ -35,6 +35,7 @@ FILES = {
     "ca.pem": "",
     "client.pem": "",
     "client-key.pem": "",
+    "schema.sql": "create table settings (name text, value text);\n",
 }
 
 

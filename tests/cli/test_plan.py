@@ -183,12 +183,16 @@ def test_the_schemas_are_printed_as_published(arguments: list[str], file: str) -
 
 
 def test_a_plan_shows_the_settings_of_the_database_that_are_not_the_usual_ones() -> None:
-    settings = "database={lock_timeout: 0s, statement_timeout: 5s, min_free_connections: 2}"
+    settings = (
+        "database={lock_timeout: 0s, statement_timeout: 5s, min_free_connections: 2,"
+        " monitor: {every: 50ms}}"
+    )
     shown = run(CHECKOUT, "--set", settings)
     assert (
         "database\n"
         "  connections that stay free: 2\n"
         "  statement timeout: 5 s\n"
         "  lock timeout: none\n"
+        "  monitor: every 50 ms\n"
         "\n"
     ) in shown

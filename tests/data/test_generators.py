@@ -42,6 +42,7 @@ ONE_OF_EACH: list[dict[str, object]] = [
     },
 ]
 RANDOM = [spec for spec in ONE_OF_EACH if not {"serial", "constant"} & spec.keys()]
+SWIFT = [spec for spec in ONE_OF_EACH if "locale" not in spec]
 INDICES = (0, 1, 16_380, 16_381, 1_000_000, 2**63 - 1)
 SEED = st.integers(0, 2**32)
 INDEX = st.integers(0, 2**63 - 1)
@@ -75,7 +76,7 @@ def test_the_same_seed_site_and_index_give_the_same_value_in_another_process() -
 def test_another_site_or_seed_has_other_values(spec: dict[str, object]) -> None:
     generator = parse_generator(spec)
     reads = [generator.compile(*place) for place in ((1, "a"), (1, "b"), (2, "a"))]
-    rows = [tuple(read(index) for index in range(200)) for read in reads]
+    rows = [repr([read(index) for index in range(200)]) for read in reads]
     assert len(set(rows)) == 3
 
 
@@ -86,7 +87,7 @@ def test_rendering_while_drawing_gives_the_rendered_values(spec: dict[str, objec
     assert [rendered(index) for index in INDICES] == [f"<{plain(index)}>" for index in INDICES]
 
 
-@pytest.mark.parametrize("spec", ONE_OF_EACH, ids=lambda spec: next(iter(spec)))
+@pytest.mark.parametrize("spec", SWIFT, ids=lambda spec: next(iter(spec)))
 def test_many_rows_at_once_have_the_values_that_each_of_them_has(spec: dict[str, object]) -> None:
     read = parse_generator(spec).compile_as(1, "a", repr)
     span = parse_generator(spec).compile_span(1, "a", repr)

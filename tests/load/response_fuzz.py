@@ -42,6 +42,7 @@ from stressrun.load.reading import compile_captures
 from stressrun.load.session import Session
 from stressrun.load.steps import Flow, RequestStep, Wish
 from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.slowest import Slowest
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import (
     Capture,
@@ -407,6 +408,7 @@ class Cases:
             render=lambda index, variables: content,
             looks=looks,
             row=self.row,
+            slowest=Slowest(),
             origin=Origin(False, "127.0.0.1", self._port),
         )
 

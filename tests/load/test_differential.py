@@ -39,6 +39,7 @@ from stressrun.load.reading import Reading
 from stressrun.load.session import Session
 from stressrun.load.steps import Wish
 from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.slowest import Slowest
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import FormBody, Http, JsonBody, RawBody, Request, SharedIterations
 
@@ -299,7 +300,12 @@ async def by_lane(asked: Asked, port: int) -> list[Outcome]:
         trace=Trace("run", None),
     )
     program = RequestProgram(
-        request, render=render, looks=[], row=Row(), origin=Origin(False, "127.0.0.1", port)
+        request,
+        render=render,
+        looks=[],
+        row=Row(),
+        slowest=Slowest(),
+        origin=Origin(False, "127.0.0.1", port),
     )
     program.keep_body = True
     lane = Lane(Http(), Resolver(Guard(), inf), Recorder())

@@ -9,11 +9,11 @@ import pytest
 
 from stressrun.data.conditions import parse_condition
 from stressrun.data.errors import FeederError
-from stressrun.data.expressions import parse, parse_json
+from stressrun.data.expressions import parse, parse_json, variables_of
 from stressrun.data.feeders import Exhausted
 from stressrun.data.generators import parse_generator
 from stressrun.load.pacing import Segment
-from stressrun.load.rows import RowSources, columns_used, needs_keys, variables_of
+from stressrun.load.rows import RowSources, columns_used, needs_keys
 from stressrun.scenario.build import scenario_from
 from stressrun.scenario.model import (
     BearerAuth,

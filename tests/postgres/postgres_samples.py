@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import trio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from stressrun.data.expressions import parse
 from stressrun.data.generators import parse_generator
 from stressrun.postgres.connection import Connection
-from stressrun.scenario.model import Column, Index, Seed, Table, WriteMix
+from stressrun.postgres.mix import Program, prepare
+from stressrun.postgres.ownership import claim
+from stressrun.postgres.seeding import seed_table
+from stressrun.postgres.session import Done, Session
+from stressrun.scenario.model import Column, Index, NamedOperation, Seed, Table, WriteMix
 
 WITHIN = 20
 """Seconds in which what must end at once has ended, on any machine."""
@@ -33,11 +38,45 @@ def table(
     return Table(name, key, tuple(built), indexes)
 
 
-def mix(filled: Table, *, rows: int = 0, **shares: Any) -> WriteMix:
-    columns = tuple(column.name for column in filled.columns)
-    settings: dict[str, Any] = {"insert": 0, "update": 0, "select": 0, "batch": 1}
-    settings |= {"updated_columns": columns, **shares}
-    return WriteMix(name="mix", seed=Seed(filled, rows), **settings)
+def mix(
+    filled: Table,
+    weights: Mapping[str, float],
+    *,
+    rows: int = 0,
+    operations: Mapping[str, str | Sequence[str]] | None = None,
+    **settings: Any,
+) -> WriteMix:
+    """A write mix on a table; an operation of several statements is a transaction."""
+    columns = tuple(column.name for column in filled.columns if column.name != filled.key)
+    named = tuple(
+        NamedOperation(name, (parse(source),), transaction=False)
+        if isinstance(source, str)
+        else NamedOperation(name, tuple(map(parse, source)), transaction=True)
+        for name, source in (operations or {}).items()
+    )
+    settings = {"updated_columns": columns, "named": named, **settings}
+    return WriteMix(name="mix", seed=Seed(filled, rows), weights=weights, **settings)
+
+
+async def ready(connection: Connection, writes: WriteMix, **given: Any) -> Program:
+    """A mix whose table is the run's own, made and seeded."""
+    assert writes.seed is not None
+    claimed = await claim(connection, writes.seed.table, ledger=None, run_id="r1", url="")
+    await seed_table(connection, writes.seed, claim=claimed, random_seed=1)
+    return await prepare(writes, connection=connection, random_seed=1, claim=claimed, **given)
+
+
+async def perform(program: Program, session: Session, index: int) -> Done:
+    """Do the operation of an index, with keys reserved for it where it needs some."""
+    operation, connection = program.choose(index), session.connection
+    if program.supply is not None:
+        await program.supply.refill(connection, operation.keys_needed)
+    plan = operation.plan(index)
+    try:
+        return operation.done(await connection.wait(operation.start(session, plan)), plan)
+    except BaseException:
+        operation.failed(plan)
+        raise
 
 
 async def ask(connection: Connection, query: str) -> Any:

@@ -4,12 +4,16 @@ import pytest
 import trio
 from postgres_samples import Connecting, ask, rows_of, table
 
+from stressrun.data.composites import with_values
 from stressrun.data.kinds import Constant
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
+from stressrun.postgres.feeding import referenced_values
 from stressrun.postgres.ownership import claim
 from stressrun.postgres.seeding import seed_table
 from stressrun.postgres.tables import describe
+from stressrun.postgres.values import NOTHING, Referenced
+from stressrun.safety.ledger import Ledger
 from stressrun.scenario.model import Column, Seed, Table
 
 EVERYTHING = {
@@ -25,12 +29,32 @@ EVERYTHING = {
     "made": {"timestamp": "now"},
     "live": {"constant": True},
     "nothing": {"constant": None},
+    "maybe": {"integer": [1, 9], "null_share": "30%"},
+    "document": {
+        "json": {  # in the order that jsonb keeps
+            "n": [{"integer": [1, 9]}],
+            "id": {"uuid": True},
+            "text": {"constant": 'a"b\\c\td'},
+        }
+    },
 }
 
 
-async def fill(connection: Connection, filled: Table, rows: int, random_seed: int = 1) -> None:
+async def fill(
+    connection: Connection,
+    filled: Table,
+    rows: int,
+    random_seed: int = 1,
+    referenced: Referenced = NOTHING,
+) -> None:
     claimed = await claim(connection, filled, ledger=None, run_id="r1", url="")
-    await seed_table(connection, Seed(filled, rows), claim=claimed, random_seed=random_seed)
+    await seed_table(
+        connection,
+        Seed(filled, rows),
+        claim=claimed,
+        random_seed=random_seed,
+        referenced=referenced,
+    )
 
 
 async def test_the_database_holds_what_the_generators_give(connection: Connection) -> None:
@@ -44,6 +68,7 @@ async def test_the_database_holds_what_the_generators_give(connection: Connectio
     for number, row in enumerate(found):
         wanted = [value(number) for value in values]
         assert [str(value) for value in row] == [*map(str, wanted), str(number + 1)]
+    assert 100 < [row[-3] for row in found].count(None) < 200
     assert (
         await ask(
             connection,
@@ -78,6 +103,67 @@ async def test_text_comes_through_whatever_it_holds(connection: Connection) -> N
     await fill(connection, Table("t", "id", columns, ()), 2)
     names = ", ".join(column.name for column in columns)
     assert await rows_of(connection, f"select {names} from t") == [tuple(awkward)] * 2
+
+
+async def test_references_have_the_values_of_the_rows_that_were_seeded(
+    connection: Connection,
+) -> None:
+    customers = table("customers", {"name": {"serial": "C{}"}})
+    await fill(connection, customers, 50)
+    claimed = await claim(connection, customers, ledger=None, run_id="r1", url="")
+    keys = await referenced_values(connection, Seed(customers, 50), claimed, "id")
+    assert keys == [*range(1, 51)]
+    orders = table(
+        "orders",
+        {
+            "customer": {"reference": "customers.id"},
+            "seller": {"reference": "customers.id", "null_share": "50%"},
+            "data": {"json": {"customer": {"reference": "customers.id"}}},
+        },
+    )
+    referenced = {"customers.id": keys}
+    await fill(connection, orders, 2000, referenced=referenced)
+    found = await rows_of(connection, "select customer, seller, data from orders order by id")
+    values = [
+        with_values(column.generator, referenced).compile(1, f"orders.{column.name}")
+        for column in orders.columns
+    ]
+    assert found == [tuple(value(number) for value in values) for number in range(2000)]
+    assert {row[0] for row in found} == {*keys}
+
+
+async def test_values_to_refer_to_are_few_spread_out_and_the_run_s_own(
+    connection: Connection, ledger: Ledger
+) -> None:
+    await connection.execute(
+        "create table t (id bigserial primary key, code int unique, run text); "
+        "insert into t (code, run) select n, 'other' from generate_series(1, 100) n"
+    )
+    filled = table("t", {"code": {"serial": 1000}, "run": {"constant": "r1"}})
+    claimed = await claim(connection, filled, ledger=ledger, run_id="r1", url="")
+    await seed_table(connection, Seed(filled, 110_000), claim=claimed, random_seed=1)
+    values = await referenced_values(connection, Seed(filled, 110_000), claimed, "code")
+    assert values == [*range(1000, 111_000, 2)]
+
+
+async def test_a_column_without_values_cannot_be_referred_to(connection: Connection) -> None:
+    filled = table("t", {"code": {"integer": [1, 9], "null_share": "100%"}})
+    await fill(connection, filled, 5)
+    claimed = await claim(connection, filled, ledger=None, run_id="r1", url="")
+    with pytest.raises(SetupError, match=r"no value of t\.code to refer to"):
+        await referenced_values(connection, Seed(filled, 5), claimed, "code")
+
+
+async def test_progress_is_told_in_rows_up_to_the_last(connection: Connection) -> None:
+    told: list[int] = []
+    filled = table("t", {"data": {"hex": "1KB"}})
+    claimed = await claim(connection, filled, ledger=None, run_id="r1", url="")
+    await seed_table(
+        connection, Seed(filled, 1000), claim=claimed, random_seed=1, progress=told.append
+    )
+    assert told == sorted(told)
+    assert len(told) > 10
+    assert told[-1] == 1000
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 10_000])

@@ -39,6 +39,56 @@ async def test_a_key_among_the_columns_is_the_primary_key(connection: Connection
     assert await ask(connection, "select count(*) from pg_indexes where tablename = 't'") == 1
 
 
+async def test_a_reference_is_a_foreign_key_with_the_type_of_what_it_refers_to(
+    connection: Connection,
+) -> None:
+    await connection.execute(
+        'create table "Customer" (code varchar(9) primary key, "N" int unique)'
+    )
+    columns: dict[str, dict[str, object]] = {
+        "customer": {"reference": "Customer.code"},
+        "number": {"reference": "Customer.N", "null_share": "10%"},
+        "data": {"json": {"customer": {"reference": "Customer.code"}}},
+    }
+    wide = {"number": "bigint"}
+    await create(connection, table("orders", columns, types=wide), comment="")
+    found = await describe(connection, "orders")
+    assert found is not None
+    assert found.columns == {
+        "id": "bigint",
+        "customer": "character varying(9)",
+        "number": "bigint",
+        "data": "jsonb",
+    }
+    keys = await rows_of(
+        connection,
+        "select pg_get_constraintdef(oid) from pg_constraint "
+        "where conrelid = 'orders'::regclass and contype = 'f' order by 1",
+    )
+    assert keys == [
+        ('FOREIGN KEY (customer) REFERENCES "Customer"(code)',),
+        ('FOREIGN KEY (number) REFERENCES "Customer"("N")',),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "message", "hint"),
+    [
+        ("customers.name", "no unique constraint", "unique: true"),
+        ("customers.nothing", "no customers.nothing in the database", "seed it before"),
+        ("nobody.id", "no nobody.id in the database", "seed it before"),
+    ],
+)
+async def test_a_reference_to_what_cannot_be_referred_to(
+    connection: Connection, column: str, message: str, hint: str
+) -> None:
+    await connection.execute("create table customers (id bigint primary key, name text)")
+    with pytest.raises(SetupError, match=message) as caught:
+        await create(connection, table("t", {"c": {"reference": column}}), comment="")
+    assert hint in caught.value.hint
+    assert await describe(connection, "t") is None
+
+
 async def test_names_are_quoted_and_may_bear_a_schema(connection: Connection) -> None:
     schema = await ask(connection, "select current_schema()")
     for name in ("Order", 'a "quoted" one', f"{schema}.select"):

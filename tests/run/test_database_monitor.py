@@ -65,13 +65,6 @@ def test_a_held_lock_is_named_with_the_slow_requests_that_overlapped_it(
     assert f"waited for pid {pid} (holder, idle in transaction)" in ended.output
 
 
-def test_a_run_that_wants_no_monitor_has_none(tmp_path: Path, database_url: str) -> None:
-    without = "--set=database.monitor=false"
-    ended = stressrun(tmp_path, WRITTEN, without, TEST_DATABASE_URL=database_url, DURATION="200ms")
-    assert [stage["database"] for stage in ended.report["stages"]] == [None]
-    assert "\n  database: " not in ended.output
-
-
 def installed_with_statements() -> list[Path]:
     """The prefixes of installed servers that have pg_stat_statements."""
     extension = "extension/pg_stat_statements.control"

@@ -66,6 +66,7 @@ def test_a_passed_run_on_an_existing_database_removes_what_it_made(
     assert_told(ended, 0, "")
     assert_nothing_is_left(ended)
     assert_database_is_clean(database_url)
+    assert stressrun(tmp_path, "clean").output.startswith("nothing is left behind")
 
 
 def test_an_existing_database_beside_an_embedded_server_is_not_thrown_away(

@@ -79,7 +79,12 @@ def test_the_example_is_built_with_its_defaults() -> None:
     assert {request.timeout for one in scenario.endpoints for request in one.requests} == {30}
     assert (scenario.workers, scenario.report_interval) == (1, 5)
     audit = scenario.writes[0]
-    assert (audit.insert, audit.batch, audit.seed.rows) == (70, 100, 5000)
+    assert audit.seed is not None
+    assert (audit.weights, audit.batch, audit.seed.rows) == (
+        {"insert": 70, "update": 25, "select": 5},
+        100,
+        5000,
+    )
     assert [column.type for column in audit.seed.table.columns] == [
         "text",
         "varchar(100)",
@@ -174,6 +179,9 @@ def test_the_only_postgres_service_is_the_default_database(tmp_path: Path) -> No
             "{lock_timeout: 0s, statement_timeout: 1m30s, idle_in_transaction_timeout: 1ms}",
             Database("${services.db.url}", 5, 90, 0, 0.001),
         ),
+        ("{monitor: {every: 50ms}}", Database("${services.db.url}", sample_interval=0.05)),
+        ("{monitor: false}", Database("${services.db.url}", sample_interval=None)),
+        ("{monitor: true}", Database("${services.db.url}")),
     ],
 )
 def test_the_forms_of_a_database(written: str, database: Database, tmp_path: Path) -> None:

@@ -292,6 +292,16 @@ CHANGED = {
         'url: "${services.db.url}", lock_timeout: ☞500us}',
         "expected 0s for no timeout, or one from 1ms to 576h",
     ),
+    "monitor that would be a load": Changed(
+        'url: "${services.db.url}"}',
+        'url: "${services.db.url}", monitor: {every: ☞1ms}}',
+        "expected a duration from 10ms to 10s",
+    ),
+    "monitor that says nothing": Changed(
+        'url: "${services.db.url}"}',
+        'url: "${services.db.url}", monitor: ☞50ms}',
+        "expected true, false or {every: 100ms}",
+    ),
     "negative floor": Changed(
         'url: "${services.db.url}"}',
         'url: "${services.db.url}", min_free_connections: ☞-1}',

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from stressrun.scenario.model import Ramp, Stage, Threshold, Users
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 
-NAMES = Names(("browse", "check-out"), ("audit",), ("warm-up", "peak", "in"))
+WRITES = {"audit": ("insert", "select", "re-stock")}
+NAMES = Names(("browse", "check-out"), WRITES, ("warm-up", "peak", "in"))
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,10 @@ NAMES = Names(("browse", "check-out"), ("audit",), ("warm-up", "peak", "in"))
         ("endpoint browse max < 2s in in", ("endpoint", "browse", None, "max", "<", 2.0, "in")),
         ("write audit p50 < 50ms", ("write", "audit", None, "p50", "<", 0.05, None)),
         ("write audit.select p99 < 1s", ("write", "audit", "select", "p99", "<", 1.0, None)),
+        (
+            "write audit.re-stock p95 < 5ms in peak",
+            ("write", "audit", "re-stock", "p95", "<", 0.005, "peak"),
+        ),
     ],
 )
 def test_a_threshold_is_read(text: str, expected: tuple[object, ...]) -> None:

@@ -88,6 +88,23 @@ def test_every_address_is_known_before_the_start() -> None:
     assert len({values["db.port"], values["api.port"], "15432", "18000"}) == 4
 
 
+def test_what_a_database_url_leaves_out_is_known_to_services_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"HOST": "db.test", "USER": "u", "PASSWORD": "p@", "DATABASE": "d"}.items():
+        monkeypatch.setenv(f"PG{name}", value)
+    monkeypatch.setenv("PGPORT", "6000")
+    values = reserve([ExistingPostgres("db", "postgresql://?sslmode=require")])
+    assert values == {
+        "services.db.url": "postgresql://u:p%40@db.test:6000/d?sslmode=require",
+        "services.db.host": "db.test",
+        "services.db.port": "6000",
+        "services.db.user": "u",
+        "services.db.password": "p@",
+        "services.db.database": "d",
+    }
+
+
 @pytest.mark.parametrize("script", [LISTEN, FORKING])
 async def test_a_command_is_ready_when_told_and_gone_when_stopped(script: str, run: Run) -> None:
     services, values = await start(run, script)

@@ -16,7 +16,7 @@ from stressrun.data.errors import ExpressionError
 from stressrun.data.kinds import Generator
 from stressrun.data.references import Reference
 from stressrun.data.render import as_json, as_read_back, as_text
-from stressrun.data.templates import Template, Variable, parse
+from stressrun.data.templates import Template, Variable, parse, variables_of
 
 __all__ = [
     "ExpressionError",
@@ -30,6 +30,7 @@ __all__ = [
     "compile_value",
     "parse",
     "parse_json",
+    "variables_of",
 ]
 
 Variables = Mapping[str, object]

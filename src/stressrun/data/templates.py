@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 
 from stressrun.data.errors import ExpressionError, GeneratorError
@@ -71,6 +71,20 @@ def parse(source: str) -> Template:
     if literal:
         parts.append(literal)
     return Template(source, tuple(parts))
+
+
+def variables_of(part: object) -> Iterator[str]:
+    """The names of all variables in the templates of what is made of them."""
+    if isinstance(part, Template):
+        yield from (name for name, _ in part.variables)
+    elif isinstance(part, Mapping):
+        yield from variables_of(tuple(part.values()))
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from variables_of(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from variables_of(getattr(part, field.name))
 
 
 _OPENING = re.compile(r"\$?\$\{")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from stressrun.data.expressions import variables_of
 from stressrun.http.origin import origin_of
 from stressrun.http.request import compile_request
 from stressrun.http.trace import Trace
@@ -14,7 +15,7 @@ from stressrun.load.login import LoginProgram
 from stressrun.load.pacing import Segment
 from stressrun.load.program import RequestProgram
 from stressrun.load.reading import Look, compile_captures, compile_expect
-from stressrun.load.rows import RowSources, variables_of
+from stressrun.load.rows import RowSources
 from stressrun.load.steps import GroupStep, PauseStep, RequestStep, Step
 from stressrun.load.virtual_user import EndpointProgram
 from stressrun.metrics.recorder import Recorder, Row

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from itertools import accumulate, islice
 from typing import Any
 
 from stressrun.data.composites import with_values
-from stressrun.data.expressions import Template
+from stressrun.data.expressions import variables_of
 from stressrun.data.feeders import (
     ComputedRows,
     RandomRows,
@@ -75,20 +74,6 @@ def needs_keys(scenario: Scenario, seed: Seed) -> bool:
     table = seed.table
     generated = {column.name for column in table.columns}
     return table.key not in generated and table.key in columns_used(scenario, table.name)
-
-
-def variables_of(part: object) -> Iterator[str]:
-    """The names of all variables in the templates of a part of a scenario."""
-    if isinstance(part, Template):
-        yield from (name for name, _ in part.variables)
-    elif isinstance(part, Mapping):
-        yield from variables_of(tuple(part.values()))
-    elif isinstance(part, tuple):
-        for item in part:
-            yield from variables_of(item)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from variables_of(getattr(part, field.name))
 
 
 def _rows(feeder: Feeder, columns: Sequence[str], handed: Handed) -> Iterator[Row]:

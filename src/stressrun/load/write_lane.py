@@ -264,6 +264,9 @@ class WriteLane:
             except Exhausted as exhausted:
                 task.row.refuse(str(exhausted))
                 tasks.remove(task)
+            except StressrunError as error:
+                task.refuse("bad_value", error, self._clock())
+                tasks.remove(task)
         if not tasks:
             self._nursery.start_soon(self._rest, writer, REST)
             return

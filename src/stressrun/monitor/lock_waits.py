@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stressrun.monitor.intervals import Intervals
 from stressrun.postgres.findings import LockPair, LockWaits, Party
 from stressrun.postgres.observation import Backend, Sample, Waiter
+from stressrun.postgres.shape import shape_of
 
 MOST_PAIRS = 10
 _MOST_PAIRS_KEPT = 500
@@ -63,7 +64,10 @@ class LockTally:
 
     def see(self, sample: Sample) -> None:
         """Add what a sample shows; samples come in order."""
-        seen = {waiter.pid: self._seen(waiter, sample) for waiter in sample.waiters}
+        holders = sample.holders()
+        seen = {
+            waiter.pid: self._seen(waiter, holders[waiter.pid], sample) for waiter in sample.waiters
+        }
         for pid, wait in self._open.items():
             if seen.get(pid) is not wait:
                 self._end(wait)
@@ -89,10 +93,9 @@ class LockTally:
             others=self._count - sum(pair.count for pair in pairs),
         )
 
-    def _seen(self, waiter: Waiter, sample: Sample) -> _Wait:
+    def _seen(self, waiter: Waiter, blocker: int, sample: Sample) -> _Wait:
         """The wait that a waiter is in: the one that it was in before, or a new one."""
         now = sample.instant
-        blocker = sample.holder(waiter)
         place = waiter.relation or f"{waiter.lock} lock"
         age = waiter.statement_age if waiter.waited is None else waiter.waited
         since = now - round(age * 1e9)
@@ -130,7 +133,7 @@ def _party(pid: int, backend: Backend | None) -> Party:
     if backend is None:
         # A prepared transaction has no process.
         return Party(pid, "", "prepared transaction" if pid == 0 else "gone", "")
-    return Party(pid, backend.application, backend.state, backend.statement)
+    return Party(pid, backend.application, backend.state, shape_of(backend.statement))
 
 
 def _told(pair: _Pair) -> LockPair:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
-from stressrun.data.pools import draw_pool, randomness
+from stressrun.data.pools import randomness
 
 MOST_KEYS = 100_000
 # The skew of YCSB's zipfian distribution: Cooper et al., "Benchmarking cloud serving systems with
 # YCSB", 2010.
 _SKEW = 0.99
+# Numbers are drawn before load, and each pass over them is moved on by the golden ratio's share of
+# their range: however many keys there are, each has its turn.
+_DRAWN = 16_381
+_RANGE = 2**40
+_STEP = 679_550_741_207
 
 
 class KnownKeys:
     """Keys of rows that are there, at most 100,000; `choice` is how one is chosen.
 
     `uniform`: each as likely; `zipfian`: few of them most of the time; `latest`: so, too, the
-    newest first; `sequential`: one after the other. As long as none is added or taken, the key of
-    an index is a pure function of the random seed, the site and the index.
+    newest first; `sequential`: one after the other. But for `sequential`, the key of an index is a
+    pure function of the random seed, the site and the index as long as none is added or taken.
     """
 
     def __init__(self, keys: Sequence[bytes], choice: str, seed: int, site: str) -> None:
@@ -29,7 +34,7 @@ class KnownKeys:
             randomness(seed, f"{site}.keys").shuffle(shuffled)
         self._latest = choice == "latest"
         self._keys = deque(shuffled, MOST_KEYS) if self._latest else shuffled
-        self._rank = _ranks(choice, len(shuffled), seed, site)
+        self._rank = _ranks(choice, seed, site)
         self._oldest = 0
 
     def __len__(self) -> int:
@@ -64,16 +69,35 @@ class KnownKeys:
         count = len(self._keys)
         if not count:
             raise IndexError(index)
-        rank = self._rank(index) % count
+        rank = self._rank(index, count)
         return count - 1 - rank if self._latest else rank
 
 
-def _ranks(choice: str, count: int, seed: int, site: str) -> Callable[[int], int]:
+def _ranks(choice: str, seed: int, site: str) -> Callable[[int, int], int]:
+    """The function from an index and the number of keys to a key's rank, from 0."""
     if choice == "sequential":
-        return lambda index: index
+        return _InTurn()
+    random = randomness(seed, f"{site}.ranks")
+    drawn = [random.randrange(_RANGE) for _ in range(_DRAWN)]
+
+    def number(index: int) -> int:
+        passes, place = divmod(index, _DRAWN)
+        return (drawn[place] + passes * _STEP) % _RANGE
+
     if choice == "uniform":
-        return draw_pool(lambda random: random.randrange(MOST_KEYS), seed, f"{site}.ranks")
-    shares = list(accumulate(rank**-_SKEW for rank in range(1, max(count, 1_000) + 1)))
-    return draw_pool(
-        lambda random: bisect_left(shares, random.random() * shares[-1]), seed, f"{site}.ranks"
-    )
+        return lambda index, count: number(index) * count // _RANGE
+    # The sum of the shares up to each rank: drawn within the first `count`, they are theirs.
+    sums = list(accumulate(rank**-_SKEW for rank in range(1, MOST_KEYS + 1)))
+    return lambda index, count: bisect(sums, number(index) / _RANGE * sums[count - 1], 0, count - 1)
+
+
+class _InTurn:
+    """One after the other, whatever the index: others of the mix have indices, too."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def __call__(self, index: int, count: int) -> int:
+        rank = self._next % count
+        self._next = rank + 1
+        return rank

@@ -17,20 +17,20 @@ from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.known_keys import MOST_KEYS, KnownKeys
 from stressrun.postgres.operations import (
-    KEY,
     Copy,
     Delete,
     Insert,
     Operation,
     Select,
-    Statements,
+    Single,
     Update,
     Upsert,
     Value,
 )
 from stressrun.postgres.ownership import Claim, reserve_keys
 from stressrun.postgres.session import Query, Session
-from stressrun.postgres.tables import describe, identifier, reason
+from stressrun.postgres.statements import KEY, Statement, Transaction, Variables
+from stressrun.postgres.tables import describe, identifier, is_partitioned, reason
 from stressrun.postgres.values import (
     NOTHING,
     Referenced,
@@ -131,7 +131,7 @@ class _Preparation:
         mix, weights = self._mix, self._mix.weights
         assert mix.seed is not None
         table = mix.seed.table
-        tracked = known if "delete" in weights or mix.keys == "latest" else None
+        tracked = known if self._meets_new_rows() else None
         values: dict[str, Value] = {}
         if weights.keys() & {"insert", "update", "upsert"}:
             values = await compile_columns(table, self._seed, parameter, self._referenced)
@@ -150,7 +150,20 @@ class _Preparation:
             ):
                 if name in weights:
                     operations[name] = made()
+        for operation in operations.values():
+            if isinstance(operation, Single):
+                await self._plan(operation)
         return operations
+
+    def _meets_new_rows(self) -> bool:
+        """Whether rows that inserts and upserts bring are met, besides the seeded ones."""
+        mix, weights = self._mix, self._mix.weights
+        assert mix.seed is not None
+        return (
+            "delete" in weights
+            or mix.keys == "latest"
+            or ("upsert" in weights and not mix.seed.rows)
+        )
 
     async def _supply(self) -> KeySupply | None:
         """Where inserts and upserts get keys from that no other session has."""
@@ -203,7 +216,7 @@ class _Preparation:
         chosen = any(KEY in _variables(named) for named in self._mix.named)
         return chosen or not self._mix.weights.keys().isdisjoint(_MEETS_ROWS)
 
-    async def _named(self, named: NamedOperation, known: KnownKeys | None) -> Statements:
+    async def _named(self, named: NamedOperation, known: KnownKeys | None) -> Operation:
         site = f"{self._site}.{named.name}"
         statements = []
         for number, template in enumerate(named.statements):
@@ -213,29 +226,55 @@ class _Preparation:
             statements.append((query, reads))
             await trio.lowlevel.checkpoint()
         used = _variables(named)
-        begin = b"begin" if named.transaction else None
-        if begin is not None and self._mix.isolation is not None:
+        variables = Variables(self._feeding(used), known if KEY in used else None)
+        if not named.transaction:
+            ((query, reads),) = statements
+            return Statement(named.name, query, reads, variables)
+        begin = b"begin"
+        if self._mix.isolation is not None:
             begin += b" isolation level " + self._mix.isolation.encode()
-        return Statements(
-            named.name,
-            statements,
-            begin=begin,
-            sources=self._feeding(used),
-            known=known if KEY in used else None,
-        )
+        return Transaction(named.name, statements, variables, begin)
 
     async def _try(self, name: str, query: Query) -> None:
         """Have the server parse a statement, so that a fault in it is told before the load."""
         connection = self._connection
         try:
             async with connection.lock:
-                await connection.wait(Session(connection).check(query))
+                parameters = await connection.wait(Session(connection).check(query))
         except psycopg.Error as error:
+            raise self._wrong(name, query, reason(error)) from error
+        if parameters != len(query.pieces) - 1:
+            raise self._wrong(name, query, "a $ with a number stands for a parameter only as ${…}")
+
+    async def _plan(self, operation: Single) -> None:
+        """Have the server plan an operation, so that what it lacks is told before the load."""
+        assert self._claim is not None
+        connection, query, table = self._connection, operation.query, self._claim.table
+        nothing = [None] * (len(query.pieces) - 1)
+        try:
+            await connection.execute(b"explain " + query.with_literals(connection.pgconn, nothing))
+        except psycopg.Error as error:
+            hint = f"check {table.name}, and the rights of the database's user on it"
+            if isinstance(error, psycopg.errors.InvalidColumnReference):
+                hint = f"give {table.name} a primary key or unique constraint of {table.key} alone"
             raise SetupError(
-                f"the operation {name} of the writes {self._mix.name} is no statement that the "
-                f"server takes: {reason(error)}",
-                hint=f"it reads: {' '.join(query.text.decode().split())}",
+                f"the {operation.name} of the writes {self._mix.name} cannot be done: "
+                f"{reason(error)}",
+                hint=hint,
             ) from error
+        if isinstance(operation, Upsert) and await is_partitioned(connection, table.name):
+            raise SetupError(
+                f"{table.name} is partitioned: the server does not say of its rows whether an "
+                "upsert has added or changed them",
+                hint="write it as an operation of your own: insert … on conflict …",
+            )
+
+    def _wrong(self, name: str, query: Query, why: str) -> SetupError:
+        return SetupError(
+            f"the operation {name} of the writes {self._mix.name} is no statement that the "
+            f"server takes: {why}",
+            hint=f"it reads: {' '.join(query.text.decode().split())}",
+        )
 
 
 def _variables(named: NamedOperation) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Backend:
     """A server process that waits for a lock, or that keeps another one waiting.
 
-    `statement` is the shape of what it runs, or ran last; the age of its transaction is in seconds.
+    `statement` is what it runs, or ran last; the age of its transaction is in seconds.
     """
 
     application: str
@@ -63,28 +63,37 @@ class Sample:
     waiters: tuple[Waiter, ...]
     backends: Mapping[int, Backend]
 
-    def holder(self, waiter: Waiter) -> int:
-        """The blocker that keeps a waiter waiting: of several the one with the oldest transaction.
+    def holders(self) -> dict[int, int]:
+        """By waiter the blocker that keeps it waiting: the one with the oldest transaction.
 
         One that only stands before it in the queue for the same table is passed over for the one
         that it waits for itself.
         """
-        waiting = {other.pid: other for other in self.waiters}
-        passed = {waiter.pid}
-        blocker = self._oldest(waiter.blockers)
-        while (
-            (ahead := waiting.get(blocker)) is not None
-            and ahead.relation == waiter.relation is not None
-            and blocker not in passed
-        ):
-            passed.add(blocker)
-            blocker = self._oldest(ahead.blockers)
-        # Those of a deadlock wait in a circle.
-        return blocker if blocker not in passed else self._oldest(waiter.blockers)
+        waiting = {waiter.pid: waiter for waiter in self.waiters}
+        direct = {waiter.pid: self._oldest(waiter.blockers) for waiter in self.waiters}
+        return {waiter.pid: _head(waiter, waiting, direct) for waiter in self.waiters}
 
     def _oldest(self, blockers: tuple[int, ...]) -> int:
+        if len(blockers) == 1:
+            return blockers[0]
+
         def rank(pid: int) -> tuple[float, int]:
             backend = self.backends.get(pid)
             return (-backend.transaction_age if backend else 0.0, pid)
 
         return min(blockers, key=rank)
+
+
+def _head(waiter: Waiter, waiting: Mapping[int, Waiter], direct: Mapping[int, int]) -> int:
+    """The blocker at the head of the queue in which a waiter stands."""
+    passed = {waiter.pid}
+    blocker = direct[waiter.pid]
+    while (
+        (ahead := waiting.get(blocker)) is not None
+        and ahead.relation == waiter.relation is not None
+        and blocker not in passed
+    ):
+        passed.add(blocker)
+        blocker = direct[blocker]
+    # Those of a deadlock wait in a circle.
+    return blocker if blocker not in passed else direct[waiter.pid]

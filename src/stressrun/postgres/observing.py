@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,6 @@ from stressrun.postgres.connection import connect
 from stressrun.postgres.failure import error_kind
 from stressrun.postgres.observation import Backend, Sample, Sessions, Waiter
 from stressrun.postgres.session import EXTENDED, Query, Session
-from stressrun.postgres.shape import shape_of
 from stressrun.postgres.statistics import (
     FLUSH,
     MARK,
@@ -34,7 +33,7 @@ from stressrun.postgres.tables import reason
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Database
 
-MOST_WAITERS = 50
+MOST_WAITERS = 32
 """Of so many sessions that wait for a lock a look sees whom they wait for, the oldest first."""
 
 _STATEMENT_TIMEOUT = 2.0
@@ -45,8 +44,8 @@ _WAITSTART_SINCE = 140000
 _FLUSH_SINCE = 150000
 
 # Of sessions that the role may not see into, only the database and the user show.
-# A wait for a row shows as one for its transaction, and the row's lock tells the table; without
-# it (two inserts of the same key) it is one of those that both sessions write.
+# A wait for a row shows as one for its transaction: its table is that of the lock in the queue for
+# the row, and without such a lock one of those that both sessions write.
 _SAMPLE = f"""
 with activity as materialized (
   select /* {MARK} */ pid, datid, usesysid, backend_type, application_name, state, xact_start,
@@ -59,25 +58,24 @@ with activity as materialized (
   select pid, query_start, pg_blocking_pids(pid) as blockers
   from here where wait_event_type = 'Lock' order by query_start limit {MOST_WAITERS}
 ), locks as materialized (
-  select pid, locktype, relation, mode, granted, {{waitstart}} as waitstart
-  from pg_locks where relation is not null or not granted
+  select pid, locktype, relation, mode, granted, {{waitstart}} as waitstart from pg_locks
+  where exists (select from waiting) and (not granted or locktype in ('tuple', 'relation'))
+), wanted as materialized (
+  select * from locks where not granted
+), queued as materialized (
+  select pid, relation from locks where granted and locktype = 'tuple'
 ), waits as (
-  select waiting.pid, blockers, wanted.locktype, coalesce(
-      wanted.relation,
-      (select relation from locks l
-        where l.pid = waiting.pid and l.locktype = 'tuple' and l.granted limit 1)
+  select pid, blockers, locktype, coalesce(
+      wanted.relation, (select relation from queued where queued.pid = waiting.pid limit 1)
     )::regclass as relation,
-    case when wanted.locktype = 'transactionid' then (
-      select json_agg(distinct relation::regclass)
-      from locks mine join locks theirs using (relation) join pg_class c on c.oid = relation
-      where mine.pid = waiting.pid and mine.granted and mine.mode = 'RowExclusiveLock'
-        and theirs.pid = any (blockers) and theirs.granted
-        and theirs.mode not in ('AccessShareLock', 'RowShareLock') and c.relkind in ('r', 'p')
-    ) end as candidates,
-    extract(epoch from clock_timestamp() - wanted.waitstart) as waited,
+    extract(epoch from clock_timestamp() - waitstart) as waited,
     extract(epoch from clock_timestamp() - query_start) as statement_age
-  from waiting join locks wanted on wanted.pid = waiting.pid and not wanted.granted
-  where blockers <> '{{{{}}}}'
+  from waiting join wanted using (pid) where blockers <> '{{{{}}}}'
+), written as (
+  select relation, array_agg(pid) as pids from locks
+  where granted and locktype = 'relation' and mode not in ('AccessShareLock', 'RowShareLock')
+    and exists (select from wanted where locktype = 'transactionid')
+  group by 1
 )
 select json_build_object(
   'clients', (select count(*) from activity where backend_type = 'client backend'),
@@ -89,7 +87,9 @@ select json_build_object(
     from (select state, wait_event_type, wait_event, count(*) as sessions
       from here group by 1, 2, 3) counted),
   'waits', (select json_agg(waits) from waits),
-  'backends', (select json_agg(json_build_array(pid, application_name, state, left(query, 2000),
+  'written', (select json_object_agg(relation::regclass, pids)
+    from written join pg_class on oid = relation where relkind in ('r', 'p')),
+  'backends', (select json_agg(json_build_array(pid, application_name, state, left(query, 500),
       extract(epoch from clock_timestamp() - xact_start)))
     from activity
     where pid in (select pid from waiting union all select unnest(blockers) from waiting))
@@ -273,25 +273,34 @@ def _query(*pieces: str) -> Query:
 
 def _sample_of(seen: Mapping[str, Any], instant: int) -> Sample:
     backends = {
-        pid: Backend(application or "", state or "", shape_of(query or ""), age or 0.0)
+        pid: Backend(application or "", state or "", query or "", age or 0.0)
         for pid, application, state, query, age in seen["backends"] or ()
     }
+    written = {table: set(pids) for table, pids in (seen["written"] or {}).items()}
     return Sample(
         instant=instant,
         clients=seen["clients"],
         hidden=seen["hidden"],
         longest_transaction=seen["longest_transaction"],
         sessions=tuple(Sessions(*counted) for counted in seen["sessions"] or ()),
-        waiters=tuple(_waiter(wait, backends) for wait in seen["waits"] or ()),
+        waiters=tuple(_waiter(wait, backends, written) for wait in seen["waits"] or ()),
         backends=backends,
     )
 
 
-def _waiter(wait: Mapping[str, Any], backends: Mapping[int, Backend]) -> Waiter:
-    pid = wait["pid"]
-    relation = wait["relation"]
-    if relation is None and wait["candidates"]:
-        relation = _written(wait["candidates"], backends[pid].statement)
+def _waiter(
+    wait: Mapping[str, Any],
+    backends: Mapping[int, Backend],
+    written: Mapping[str, Collection[int]],
+) -> Waiter:
+    pid, relation = wait["pid"], wait["relation"]
+    if relation is None and wait["locktype"] == "transactionid":
+        both = [
+            table
+            for table, pids in written.items()
+            if pid in pids and any(blocker in pids for blocker in wait["blockers"])
+        ]
+        relation = _meant(both, backends[pid].statement)
     return Waiter(
         pid=pid,
         blockers=tuple(wait["blockers"]),
@@ -302,10 +311,10 @@ def _waiter(wait: Mapping[str, Any], backends: Mapping[int, Backend]) -> Waiter:
     )
 
 
-def _written(candidates: Sequence[str], statement: str) -> str | None:
-    """Which of the tables that two sessions write a statement is about; None: it cannot be told."""
-    if len(candidates) == 1:
-        return candidates[0]
+def _meant(tables: Sequence[str], statement: str) -> str | None:
+    """Which of some tables a statement is about; None: it cannot be told."""
+    if len(tables) == 1:
+        return tables[0]
     words = set(re.findall(r"\w+", statement.lower()))
-    named = [name for name in candidates if name.rpartition(".")[2].strip('"').lower() in words]
+    named = [name for name in tables if name.rpartition(".")[2].strip('"').lower() in words]
     return named[0] if len(named) == 1 else None

@@ -1,25 +1,19 @@
-"""The operations of a write mix, compiled for one worker."""
+"""The operations of a write mix on its table, compiled for one worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import psycopg
 from psycopg import pq, sql
 from psycopg.abc import PQGen
 
-from stressrun.data.expressions import Variables
-from stressrun.data.feeders import RowSource
 from stressrun.errors import SetupError
 from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.known_keys import KnownKeys
 from stressrun.postgres.session import Done, Parameters, Query, Session, bytes_of, checked, rows_of
 from stressrun.postgres.tables import identifier
 from stressrun.scenario.model import WriteMix
-
-KEY = "key"
-"""The variable of a mix's own statements that is the key of one of its rows."""
 
 _MOST_PARAMETERS = 65_535
 
@@ -28,7 +22,6 @@ _UPDATES = 2**40
 
 Value = Callable[[int], bytes | None]
 Values = Mapping[str, Value]
-Read = Callable[[int, Variables], bytes | None]
 
 
 class NoRows(Exception):  # noqa: N818 - it is the mix that has used them up
@@ -90,7 +83,7 @@ class Single:
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
         """What the result of its statement says."""
-        return Done(rows_of(result), 0, _bytes_in(plan), 0)
+        return Done(rows_of(result), 0, bytes_in(plan), 0)
 
     def failed(self, plan: Parameters) -> None:
         pass
@@ -136,7 +129,7 @@ class Insert(Single):
         rows = rows_of(result)
         if self._known is not None:
             self._known.add(_first_column(result))
-        return Done(rows, rows, _bytes_in(plan), 0)
+        return Done(rows, rows, bytes_in(plan), 0)
 
 
 class Update(Single):
@@ -157,7 +150,7 @@ class Update(Single):
     def plan(self, index: int) -> Parameters:
         number = _UPDATES + index
         parameters = [value(number) for value in self._values]
-        parameters.append(_chosen(self._known, index))
+        parameters.append(chosen(self._known, index))
         return parameters
 
 
@@ -180,7 +173,7 @@ class Delete(Single):
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
         rows = rows_of(result)
-        return Done(rows, -rows, _bytes_in(plan), 0)
+        return Done(rows, -rows, bytes_in(plan), 0)
 
     def failed(self, plan: Parameters) -> None:
         # Its row is still there, unless its end is unknown.
@@ -200,10 +193,10 @@ class Select(Single):
         self.query = _query(f"select * from {_table(table.name)} where {_column(table.key)} = \0")
 
     def plan(self, index: int) -> Parameters:
-        return (_chosen(self._known, index),)
+        return (chosen(self._known, index),)
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
-        return Done(rows_of(result), 0, _bytes_in(plan), bytes_of(result))
+        return Done(rows_of(result), 0, bytes_in(plan), bytes_of(result))
 
 
 class Upsert(Single):
@@ -225,6 +218,7 @@ class Upsert(Single):
         others = {name: value for name, value in values.items() if name != table.key}
         self._known = known
         self._tracks = tracks
+        self._batch = mix.batch
         self._first = mix.seed.rows
         self._new_key = values[table.key] if supply is None else _reserved(supply)
         self._values = tuple(others.values())
@@ -239,10 +233,12 @@ class Upsert(Single):
 
     def plan(self, index: int) -> Parameters:
         key: bytes | None
-        if index % 2 and len(self._known):
+        # So half of them are even where a table of operations gives this one every n-th index.
+        if index.bit_count() % 2 and len(self._known):
             key, number = self._known.choose(index), _UPDATES + index
         else:
-            number = self._first + index
+            # A number that no insert or COPY of the mix has: theirs are a batch of this index each.
+            number = self._first + index * self._batch
             key = self._new_key(number)
         return [key, *(value(number) for value in self._values)]
 
@@ -250,7 +246,7 @@ class Upsert(Single):
         added = sum(result.get_value(row, 1) == b"1" for row in range(result.ntuples))
         if added and self._tracks:
             self._known.add(_first_column(result))
-        return Done(rows_of(result), added, _bytes_in(plan), 0)
+        return Done(rows_of(result), added, bytes_in(plan), 0)
 
 
 class Copy:
@@ -293,83 +289,12 @@ class Copy:
         pass
 
 
-class Statements:
-    """Statements of the scenario's own; a transaction is rolled back when one of them fails.
-
-    `reads` are the parameters of each statement, given the index and its row's variables.
-    """
-
-    keys_needed = 0
-    writes = True
-
-    def __init__(
-        self,
-        name: str,
-        statements: Sequence[tuple[Query, Sequence[Read]]],
-        *,
-        begin: bytes | None,
-        sources: Sequence[RowSource],
-        known: KnownKeys | None,
-    ) -> None:
-        self.name = name
-        self.text = "; ".join(query.text.decode() for query, _ in statements)
-        self._statements = statements
-        self._begin = begin
-        self._sources = sources
-        self._known = known
-
-    def plan(self, index: int) -> Sequence[Parameters]:
-        variables: dict[str, object] = {}
-        for source in self._sources:
-            source.draw(index, variables)
-        if self._known is not None:
-            variables[KEY] = _chosen(self._known, index).decode()
-        return [[read(index, variables) for read in reads] for _, reads in self._statements]
-
-    def start(self, session: Session, plan: Sequence[Parameters]) -> PQGen[Done]:
-        if self._begin is None:
-            return (yield from self._run(session, plan))
-        try:
-            yield from session.command(self._begin)
-            done = yield from self._run(session, plan)
-            yield from session.command(b"commit")
-        except psycopg.Error:
-            yield from session.roll_back()
-            raise
-        return done
-
-    def done(self, outcome: Done, plan: Sequence[Parameters]) -> Done:
-        return outcome
-
-    def failed(self, plan: Sequence[Parameters]) -> None:
-        pass
-
-    def _run(self, session: Session, plan: Sequence[Parameters]) -> PQGen[Done]:
-        rows = added = sent = received = 0
-        for (query, _), parameters in zip(self._statements, plan, strict=True):
-            result = yield from session.run(query, parameters)
-            affected = rows_of(result)
-            rows += affected
-            added += _added(result, affected)
-            sent += _bytes_in(parameters)
-            received += bytes_of(result)
-        return Done(rows, added, sent, received)
-
-
-def _added(result: pq.abc.PGresult, rows: int) -> int:
-    match (result.command_status or b"")[:6]:
-        case b"INSERT":
-            return rows
-        case b"DELETE":
-            return -rows
-    return 0
-
-
 def _reserved(supply: KeySupply) -> Value:
     return lambda number: b"%d" % supply.take(1)[0]
 
 
-def _chosen(known: KnownKeys, index: int) -> bytes:
+def chosen(known: KnownKeys, index: int) -> bytes:
+    """The key of the row for an index. Raises NoRows."""
     try:
         return known.choose(index)
     except IndexError:
@@ -381,7 +306,8 @@ def _updated(mix: WriteMix) -> Sequence[str]:
     return mix.updated_columns or (mix.seed.table.key,)
 
 
-def _bytes_in(parameters: Parameters) -> int:
+def bytes_in(parameters: Parameters) -> int:
+    """The bytes of a statement's values."""
     return sum(map(len, filter(None, parameters)))
 
 

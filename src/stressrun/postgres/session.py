@@ -25,6 +25,7 @@ PREPARED, EXTENDED, SIMPLE = "prepared", "extended", "simple"
 
 # As numbers, which they are compared with for each operation.
 _FAILED = int(pq.ExecStatus.FATAL_ERROR)
+_SYNCHRONISED = int(pq.ExecStatus.PIPELINE_SYNC)
 _IDLE = pq.TransactionStatus.IDLE
 # What is put into the COPY at once: libpq buffers it whole until the socket takes it.
 _COPY_BLOCK = 64 * 1024
@@ -143,9 +144,14 @@ class Session:
             yield from copy_to(self.pgconn, content[start : start + _COPY_BLOCK], flush=False)
         return (yield from copy_end(self.pgconn, None))
 
-    def check(self, query: Query) -> PQGen[None]:
-        """Have the server parse a statement without running it. Raises psycopg.Error."""
+    def check(self, query: Query) -> PQGen[int]:
+        """Have the server parse a statement without running it: how many parameters it has.
+
+        Raises psycopg.Error.
+        """
         yield from self._parse(b"", query)
+        self.pgconn.send_describe_prepared(b"")
+        return checked((yield from execute(self.pgconn))).nparams
 
     def _answer(self) -> PQGen[pq.abc.PGresult | psycopg.Error]:
         """What became of one statement in the pipeline, its commit included."""
@@ -153,17 +159,14 @@ class Session:
         while True:
             try:
                 results = yield from fetch_many(self.pgconn)
+                if not results:
+                    raise psycopg.OperationalError("the connection was lost")
             except psycopg.OperationalError:
-                results = []
-            if not results:
-                raise _lost(answers)
+                _raise_last_words(answers)
+                raise
             if results[0].status == _SYNCHRONISED:
-                break
+                return _outcome(answers)
             answers += results
-        try:
-            return checked(answers)
-        except psycopg.Error as error:
-            return error
 
     def _prepare_and_run(
         self, query: Query, parameters: Parameters
@@ -191,6 +194,20 @@ def checked(results: Sequence[pq.abc.PGresult]) -> pq.abc.PGresult:
         if result.status == _FAILED:
             raise psycopg.errors.error_from_result(result)
     return results[0]
+
+
+def _outcome(answers: Sequence[pq.abc.PGresult]) -> pq.abc.PGresult | psycopg.Error:
+    try:
+        return checked(answers)
+    except psycopg.Error as error:
+        return error
+
+
+def _raise_last_words(answers: Sequence[pq.abc.PGresult]) -> None:
+    """Raise what the server ended the session with: it did nothing of what came after."""
+    outcome = _outcome(answers) if answers else None
+    if isinstance(outcome, psycopg.Error) and outcome.diag.severity_nonlocalized == "FATAL":
+        raise outcome
 
 
 def rows_of(result: pq.abc.PGresult) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LONGEST = 200
 """The most characters of a shape."""
@@ -25,6 +26,7 @@ _ROW = rf"\((?:…|{_VALUE})\)"
 _ROWS = re.compile(rf"{_ROW}(?:\s*,\s*{_ROW})+")
 
 
+@lru_cache(maxsize=512)
 def shape_of(statement: str) -> str:
     """A statement in one line, with `?` for its literals and `…` for lists of values.
 

@@ -85,6 +85,13 @@ async def describe(connection: Connection, name: str) -> ExistingTable | None:
     )
 
 
+async def is_partitioned(connection: Connection, name: str) -> bool:
+    """Whether a table's rows lie in others, by a key of theirs. Raises psycopg.Error."""
+    query = "select relkind = 'p' from pg_class where oid = to_regclass(%s)"
+    found = await connection.execute(query, (identifier(name).as_string(connection),))
+    return await found.fetchone() == (True,)
+
+
 async def create(connection: Connection, table: Table, *, comment: str) -> None:
     """Create a table with its indexes and a comment, all or nothing. Raises SetupError.
 

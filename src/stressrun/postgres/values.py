@@ -72,4 +72,4 @@ def parameter(value: object) -> bytes | None:
 
 
 def _text(value: object) -> str:
-    return as_json(value) if isinstance(value, dict | list) else str(value)
+    return as_json(value) if isinstance(value, bool | dict | list) else str(value)

@@ -300,7 +300,13 @@ class Controller:
             monitor.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
 
+        def measure() -> None:
+            end = self._stopped_at or time.monotonic_ns()
+            result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
+            result.interrupted = self._stopped_at is not None
+
         def heard(books: Recorder, most_vus: int) -> None:
+            measure()
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
             if monitor is not None:
@@ -309,9 +315,7 @@ class Controller:
         try:
             await crew.run(result, start, heard)
         finally:
-            end = self._stopped_at or time.monotonic_ns()
-            result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
-            result.interrupted = self._stopped_at is not None
+            measure()
         if monitor is not None:
             times = (row.response for row in result.requests(self._scenario))
             result.database = await monitor.finish(merged(*times))
@@ -407,6 +411,10 @@ class Controller:
         if self._resources is not None:
             self._resources.guardian.avenge()
             self._residue = teardown.left_behind(self._resources.ledger, self.run_id)
+        if self._loading:
+            # Its workers end without a word on what they had begun.
+            self._results[-1].interrupted = True
+            self._results[-1].books.settle()
         finished = self._conclude()
         self._tell(replace(finished, verdict="interrupted", exit_code=ExitCode(128 + number)))
         os._exit(128 + number)

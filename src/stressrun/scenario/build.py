@@ -98,6 +98,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     rows = Rows(root, files, [seed for _, seed in tables], unfinished)
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     login, endpoints, requests = _traffic(root, Bodies(files, references), rows.sources)
+    rows.check_unique(root, (login, endpoints), writes)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stressrun.data.composites import leaves
 from stressrun.data.errors import FeederError
+from stressrun.data.expressions import variables_of
 from stressrun.data.feeders import csv_columns, json_lines_columns
 from stressrun.data.kinds import Now
 from stressrun.scenario.files import Files
@@ -42,15 +43,23 @@ class Rows:
         self.feeders = tuple(self._feeder(name, part) for name, part in root.entries("feeders"))
         self.sources = Sources(self._columns, _unusable(seeds, writes))
 
+    def check_unique(self, root: Part, requests: object, writes: object) -> None:
+        """Each kind of load shares unique rows out among its own workers."""
+        used = [{name.rpartition(".")[0] for name in variables_of(x)} for x in (requests, writes)]
+        for name, part in root.entries("feeders"):
+            if all(name in names for names in used) and _order(part) == "unique":
+                part["order"].fault(
+                    f"endpoints and writes would each use the unique rows of {name}",
+                    "give the writes a feeder of their own, or both another order",
+                )
+
     def _feeder(self, name: str, part: Part) -> Feeder:
         if name in NAMESPACES:
             part.fault(f"{name!r} cannot name a feeder", "it has a meaning of its own", at_key=True)
         elif self._columns.get(name) is not None:
             message = f"the table {name} gives rows of that name already"
             part.fault(message, "give the feeder another name", at_key=True)
-        order = part.get("order")
-        source = self._source(name, part)
-        return Feeder(name, source, _ORDER if order is None else order.text())
+        return Feeder(name, self._source(name, part), _order(part))
 
     def _source(self, name: str, part: Part) -> CsvFile | JsonLinesFile | Query:
         if "sql" in part:
@@ -64,6 +73,11 @@ class Rows:
             except FeederError as error:
                 file.fault(error.message, error.hint)
         return CsvFile(path) if is_csv else JsonLinesFile(path)
+
+
+def _order(part: Part) -> str:
+    order = part.get("order")
+    return _ORDER if order is None else order.text()
 
 
 def _unusable(seeds: Sequence[Seed], writes: Sequence[WriteMix]) -> Mapping[str, tuple[str, str]]:

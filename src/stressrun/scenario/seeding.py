@@ -28,6 +28,7 @@ from stressrun.scenario.tables import declared_tables
 from stressrun.scenario.wording import there_are
 
 _WITHIN = 60.0
+_NUL = "a NUL character, which no statement can hold"
 
 Tables = Sequence[tuple[Part, Seed]]
 """The tables that are filled, each with the part of the document that says so."""
@@ -44,7 +45,10 @@ class SeedingSteps:
     def build(self, part: Part) -> SqlSeeding | CommandSeeding | RequestSeeding:
         """A step from its part of the document."""
         if "sql" in part:
-            return SqlSeeding(part["sql"].literal(), None)
+            sql = part["sql"].literal()
+            if "\0" in sql:
+                part["sql"].fault(_NUL)
+            return SqlSeeding(sql, None)
         if "sql_file" in part:
             return self._from_file(part["sql_file"])
         if "command" in part:
@@ -72,6 +76,8 @@ class SeedingSteps:
         def tell(message: str, hint: str, at: int) -> None:
             part.fault(f"{part.text()}:{text.count(chr(10), 0, at) + 1}: {message}", hint)
 
+        if "\0" in text:
+            tell(_NUL, "", text.index("\0"))
         own = Faults()
         sql = Part(text, part.place, own).literal()
         for fault in own.found:

@@ -10,6 +10,7 @@ from stressrun.data.suggest import did_you_mean
 from stressrun.scenario.model import NamedOperation, Table, WriteMix
 from stressrun.scenario.part import Part
 from stressrun.scenario.scope import Scope, Sources
+from stressrun.scenario.sql import first_word, has_closed_parameter
 from stressrun.scenario.tables import build_seed, known_column
 from stressrun.scenario.wording import there_are
 
@@ -18,6 +19,7 @@ KEY = "key"
 _OF_TABLE = ("insert", "update", "delete", "select", "upsert", "copy")
 _MEETS_ROWS = ("update", "delete", "select")
 _RETRIES = 3
+_TRANSACTION_CONTROL = ("begin", "start", "commit", "end", "rollback", "abort")
 
 
 def build_write(part: Part) -> WriteMix:
@@ -70,16 +72,18 @@ def _operation(name: str, part: Part, mix: WriteMix, sources: Sources) -> NamedO
 
 def _statement(part: Part, scope: Scope) -> Template:
     template = scope.template(part)
-    quotes = 0
-    for piece in template.parts:
-        if isinstance(piece, str):
-            quotes += piece.count("'")
-        elif quotes % 2:
-            part.fault(
-                "a parameter cannot stand between quotes",
-                "write it without them: where name = ${faker.name}, or 'SKU-' || ${integer(1, 9)}",
-            )
-            break
+    if has_closed_parameter(template):
+        part.fault(
+            "a parameter cannot stand between quotes or in a comment",
+            "write it without them: where name = ${faker.name}, or 'SKU-' || ${integer(1, 9)}",
+        )
+    word, offset = first_word(template.source)
+    if word in _TRANSACTION_CONTROL:
+        hint = "statements of one transaction are a list: transaction: [update …, insert …]"
+        part.fault(f"{word} is stressrun's to send", hint, offset=offset)
+    elif word == "copy":
+        hint = "give the write mix a table and a weight for it: mix: {copy: 1}"
+        part.fault("copy is no statement that can be sent alone", hint, offset=offset)
     return template
 
 
@@ -143,14 +147,20 @@ def _check_pipeline(part: Part, mix: WriteMix) -> None:
 
 
 def _updated_columns(part: Part, table: Table) -> tuple[str, ...]:
-    if "update" in part:
-        known = [column.name for column in table.columns]
-        return tuple(known_column(column, known) for column in part.items("update"))
-    return tuple(
-        column.name
-        for column in table.columns
-        if column.name != table.key and not isinstance(column.generator, (Serial, Constant))
-    )
+    if "update" not in part:
+        return tuple(
+            column.name
+            for column in table.columns
+            if column.name != table.key and not isinstance(column.generator, (Serial, Constant))
+        )
+    known = [column.name for column in table.columns]
+    for column in part.items("update"):
+        if column.text() == table.key:
+            hint = "rows are found by it: name other columns"
+            column.fault(f"{table.key} is the table's key, which an update does not set", hint)
+        else:
+            known_column(column, known)
+    return tuple(column.text() for column in part.items("update"))
 
 
 def _word(part: Part, key: str, default: str) -> str:

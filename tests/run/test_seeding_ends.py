@@ -1,0 +1,155 @@
+"""How a run ends that is stopped, killed or failed by a step of its seeding."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from runs import (
+    PATIENCE,
+    Run,
+    assert_nothing_is_left,
+    await_guardian,
+    processes_of,
+    stressrun,
+)
+
+SCENARIO = """version: 1
+name: seeds
+services: {{db: {{postgres: "{url}"}}}}
+base_url: http://127.0.0.1:{port}
+seeding:
+  - {{table: people, rows: 10, columns: {{name: {{hex: 8B}}}}}}
+  - {{sql: "create table kept (n int)"}}
+  - {step}
+  - {{table: never, rows: 10, columns: {{name: {{hex: 8B}}}}}}
+endpoints: [{{name: e, request: GET /}}]
+stages: [{{name: s, duration: 1s, endpoints: {{vus: 1}}}}]
+teardown: [{{sql: drop table kept}}]
+"""
+
+HANGING = {
+    "sql": '{sql: "select pg_sleep(600)"}',
+    "command": "{command: \"sh -c 'touch started; sleep 600'\"}",
+    "request": "{request: POST /reset, timeout: 10m}",
+    "table": "{table: large, rows: 100_000_000, columns: {data: {hex: 1KB}}}",
+}
+
+
+class Surroundings:
+    """A scenario with a step, and where to see that the step is under way."""
+
+    def __init__(self, directory: Path, url: str, server: socket.socket, step: str) -> None:
+        self.file = directory / "scenario.yaml"
+        self.url = url
+        self.connection: socket.socket | None = None
+        self._server = server
+        self._started = directory / "started"
+        port = server.getsockname()[1]
+        self.file.write_text(SCENARIO.format(url=url, port=port, step=step))
+
+    def under_way(self, kind: str) -> bool:
+        match kind:
+            case "sql":
+                return self.count("pg_stat_activity where query like 'select pg_sleep%'") > 0
+            case "command":
+                return self._started.exists()
+            case "request":
+                self.connection, _ = self._server.accept()
+                return True
+            case _:
+                return self.count("pg_stat_progress_copy where tuples_processed > 0") > 0
+
+    def count(self, what: str) -> int:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(f"select count(*) from {what}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def tables(self) -> int:
+        return self.count("pg_class where relnamespace = 'public'::regnamespace")
+
+
+Surrounded = Callable[[str], Surroundings]
+
+
+@pytest.fixture
+def surrounded(tmp_path: Path, database_url: str) -> Iterator[Surrounded]:
+    made: list[Surroundings] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+
+        def surround(step: str) -> Surroundings:
+            made.append(Surroundings(tmp_path, database_url, server, step))
+            return made[-1]
+
+        yield surround
+    for one in made:
+        if one.connection is not None:
+            one.connection.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", HANGING)
+def test_sigint_in_any_step_leaves_nothing(
+    tmp_path: Path, surrounded: Surrounded, kind: str
+) -> None:
+    around = surrounded(HANGING[kind])
+    run = Run(tmp_path, around.file)
+    run.wait_for("sql `create table kept")
+    wait_until(lambda: around.under_way(kind))
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert ended.code == 130, ended.output
+    assert "stopped by SIGINT" in ended.output
+    assert "Traceback" not in ended.output
+    assert_nothing_is_left(ended)
+    assert around.tables() == 0
+    assert around.count("pg_stat_activity where application_name like 'stressrun/%'") == 0
+
+
+def test_a_command_does_not_outlive_a_killed_run(tmp_path: Path, surrounded: Surrounded) -> None:
+    around = surrounded(HANGING["command"])
+    run = Run(tmp_path, around.file)
+    run.wait_for("sql `create table kept")
+    wait_until(lambda: around.under_way("command"))
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    await_guardian(ended.run_id)
+    assert processes_of(ended.run_id) == []
+    cleaned = stressrun(tmp_path, "clean", ended.run_id)
+    assert cleaned.code == 0, cleaned.output
+    assert_nothing_is_left(ended)
+    assert around.tables() == 0
+
+
+def test_a_step_that_fails_ends_the_run_and_undoes_the_steps_before(
+    tmp_path: Path, surrounded: Surrounded
+) -> None:
+    around = surrounded("{command: 'sh -c \"echo ${services.db.password} $DATABASE_URL; exit 3\"'}")
+    ended = stressrun(tmp_path, around.file)
+    assert ended.code == 3, ended.output
+    cause, remedy = (
+        next(line for line in ended.output.splitlines() if line.startswith(word))
+        for word in ("cause: ", "remedy: ")
+    )
+    assert cause.endswith("` failed with exit status 3; its last lines:")
+    assert f"{ended.run_id}/seeding-3.log" in remedy
+    assert "***" in ended.output
+    assert urlsplit(around.url).password not in ended.output
+    assert "table never" not in ended.output
+    assert ended.report["verdict"] == "error"
+    assert_nothing_is_left(ended)
+    assert around.tables() == 0
