@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that needs one, started as a run starts its own."""
+"""What all tests share; above all a real PostgreSQL, started as a run starts its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from postgres_server import running_server
+
+# How long an example takes says nothing on a machine that is shared.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stressrun.data.composites import with_values
 from stressrun.data.conditions import parse_condition
 from stressrun.data.errors import FeederError
 from stressrun.data.expressions import parse, parse_json, variables_of
@@ -205,6 +206,21 @@ def test_a_seeded_row_has_the_values_that_seeding_wrote(bare: Scenario) -> None:
         assert row == {names[0]: keys[number], names[1]: f"S{number + 1}", names[2]: price(number)}
         numbers.add(number)
     assert len(numbers) > 200
+
+
+def test_a_seeded_reference_has_the_value_that_seeding_wrote(bare: Scenario) -> None:
+    seed = products(owner={"reference": "people.id"}, data={"json": {"n": {"integer": [1, 9]}}})
+    names = ("shop.products.owner", "shop.products.data")
+    scenario = with_(bare, seeding=(seed,), endpoints=using(*names))
+    keys = [*range(500, 600)]
+    sources = RowSources(scenario, Segment(0, 1), {"people.id": keys})
+    owner, data = (column.generator for column in seed.table.columns)
+    owners = with_values(owner, {"people.id": keys}).compile(1, "shop.products.owner")
+    documents = data.compile(1, "shop.products.data")
+    rows = {(owners(number), repr(documents(number))) for number in range(seed.rows)}
+    for index in range(200):
+        row = drawn(sources, *names, index=index)
+        assert (row[names[0]], repr(row[names[1]])) in rows
 
 
 def test_a_key_that_is_generated_need_not_be_asked_for(bare: Scenario) -> None:

@@ -20,12 +20,12 @@ def waiter(
     *blockers: int,
     on: str | None = "products",
     lock: str = "row",
+    since: float = 1,
     waited: float | None = 0,
-    statement_age: float = 0,
 ) -> Waiter:
     """A session that waits; how long, in milliseconds."""
     seconds = None if waited is None else waited / 1000
-    return Waiter(pid, blockers, lock, on, seconds, statement_age / 1000)
+    return Waiter(pid, blockers, lock, on, since, seconds)
 
 
 def look(

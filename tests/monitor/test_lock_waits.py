@@ -42,7 +42,9 @@ def test_a_wait_lasts_from_its_begin_to_when_it_was_last_seen() -> None:
         # It waits since before it was seen the first time: the same.
         (waiter(1, 9, waited=130), (1, 130, 130)),
         # It began to wait in between: another one of the same two.
-        (waiter(1, 9, waited=40), (2, 70, 40)),
+        (waiter(1, 9, waited=40, since=2), (2, 70, 40)),
+        # However exactly its beginning is known.
+        (waiter(1, 9, waited=90), (1, 130, 130)),
         # It waits on, for another blocker: its time is counted once.
         (waiter(1, 8, waited=130), (2, 130, 100)),
         (waiter(1, 9, waited=130, on="orders"), (2, 130, 100)),
@@ -55,12 +57,10 @@ def test_what_makes_two_looks_one_wait(second: Waiter, expected: tuple[int, floa
 
 
 def test_where_the_server_does_not_say_since_when_it_begins_when_it_is_first_seen() -> None:
-    def unsaid(age: int) -> Waiter:
-        return waiter(1, 9, waited=None, statement_age=age)
-
-    assert times(seen(look(100, unsaid(30)), look(200, unsaid(130)))) == (1, 100, 100)
-    assert times(seen(look(100, unsaid(30)), look(200, unsaid(40)))) == (2, 0, 0)
-    assert times(seen(look(100, unsaid(30)))) == (1, 0, 0)
+    first = look(100, waiter(1, 9, waited=None))
+    assert times(seen(first, look(200, waiter(1, 9, waited=None)))) == (1, 100, 100)
+    assert times(seen(first, look(200, waiter(1, 9, waited=None, since=2)))) == (2, 0, 0)
+    assert times(seen(first)) == (1, 0, 0)
 
 
 def test_a_wait_that_a_stage_finds_counts_from_the_stage_s_start() -> None:

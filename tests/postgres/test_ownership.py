@@ -6,14 +6,15 @@ from itertools import chain
 
 import pytest
 import trio
-from postgres_samples import Connecting, ask, mix, rows_of, table
+from postgres_samples import Connecting, ask, mix, perform, rows_of, table
 
 from stressrun.errors import ResidueError, SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
-from stressrun.postgres.operations import prepare
+from stressrun.postgres.mix import prepare
 from stressrun.postgres.ownership import claim, undo
 from stressrun.postgres.seeding import seed_table
+from stressrun.postgres.session import Session
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.scenario.model import Seed, Table
@@ -190,18 +191,19 @@ async def test_inserts_of_a_worker_bear_keys_that_the_ledger_knew_before(
 ) -> None:
     connection = await connecting()
     await connection.execute("create table t (id int generated always as identity, name text)")
-    writes = mix(NAMED, rows=20, insert=1, batch=100)
+    writes = mix(NAMED, {"insert": 1}, rows=20, batch=100)
     await fill(connection, NAMED, 20, ledger, database_url)
     claimed = await claim(connection, NAMED, ledger=ledger, run_id="r1", url=database_url)
     program = await prepare(writes, connection=connection, random_seed=1, claim=claimed)
     foreign = await connecting()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(program.keep_keys_ahead, await connecting())
+        assert program.supply is not None
+        nursery.start_soon(program.supply.keep_ahead, await connecting())
 
         async def insert(first: int) -> None:
-            writer = await connecting()
+            session = Session(await connecting())
             for index in range(first, first + 80):
-                await program.choose(index).run(writer, index)
+                await perform(program, session, index)
                 await foreign.execute("insert into t (name) values ('theirs')")
 
         async with trio.open_nursery() as writers:
@@ -219,13 +221,14 @@ async def test_keys_are_handed_out_once_however_they_are_taken(
     connection = await connecting()
     await connection.execute("create table t (id serial, name text)")
     claimed = await claim(connection, NAMED, ledger=ledger, run_id="r1", url=database_url)
-    supply = KeySupply(claimed)
+    supply = KeySupply(claimed.reserve)
     taken: list[int] = []
 
     async def take() -> None:
         own = await connecting()
         for count in (1, 9_999, 1, 15_000, 30_000):
-            taken.extend(await supply.take(own, count))
+            await supply.refill(own, count)
+            taken.extend(supply.take(count))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take)
@@ -234,27 +237,21 @@ async def test_keys_are_handed_out_once_however_they_are_taken(
     assert len(ledger.outstanding()) < 8
 
 
-async def test_an_insert_cancelled_while_its_keys_are_reserved_is_not_applied(
-    connecting: Connecting, ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_cancelled_reservation_keeps_nobody_from_the_next(
+    connecting: Connecting, ledger: Ledger, database_url: str
 ) -> None:
     connection, writer = await connecting(), await connecting()
     await connection.execute("create table t (id serial, name text)")
     claimed = await claim(connection, NAMED, ledger=ledger, run_id="r1", url=database_url)
-    writes = mix(NAMED, insert=1, batch=10_000)
-    program = await prepare(writes, connection=connection, random_seed=1, claim=claimed)
-    await program.choose(0).run(writer, 0)
-
+    supply = KeySupply(claimed.reserve)
     await connection.execute("begin; lock table t")
-
-    async def unlock_instead() -> None:
-        await connection.execute("rollback")
-
-    monkeypatch.setattr(writer, "_request_cancel", unlock_instead)
     with trio.move_on_after(0.05) as scope:
-        await program.choose(1).run(writer, 1)
+        await supply.refill(writer, 10)
     assert scope.cancelled_caught
-    assert writer.cancelled_outcome == "not_applied"
-    assert await ask(connection, OURS) == 10_000
+    assert not supply.has(1)
+    await connection.execute("rollback")
+    await supply.refill(writer, 10)
+    assert len(set(supply.take(10))) == 10
 
 
 async def test_what_cannot_be_removed_is_residue_with_the_sql_to_run(

@@ -52,9 +52,9 @@ class DatabaseServer:
         account = self._account
         if account is not None:
             os.chown(self._directory, account.uid, account.gid)
-        made = [self._bin / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust"]
+        command = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres"]
         subprocess.run(
-            [*made, "--no-sync", "--encoding=UTF8", "--locale=C"],
+            [*command, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"],
             cwd=self._directory,
             stdout=subprocess.DEVNULL,
             check=True,

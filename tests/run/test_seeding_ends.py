@@ -26,6 +26,7 @@ services: {{db: {{postgres: "{url}"}}}}
 base_url: http://127.0.0.1:{port}
 seeding:
   - {{table: people, rows: 10, columns: {{name: {{hex: 8B}}}}}}
+  - {{table: pets, rows: 10, columns: {{owner: {{reference: people.id}}}}}}
   - {{sql: "create table kept (n int)"}}
   - {step}
   - {{table: never, rows: 10, columns: {{name: {{hex: 8B}}}}}}
@@ -146,7 +147,7 @@ def test_a_step_that_fails_ends_the_run_and_undoes_the_steps_before(
         for word in ("cause: ", "remedy: ")
     )
     assert cause.endswith("` failed with exit status 3; its last lines:")
-    assert f"{ended.run_id}/seeding-3.log" in remedy
+    assert f"{ended.run_id}/seeding-4.log" in remedy
     assert "***" in ended.output
     assert urlsplit(around.url).password not in ended.output
     assert "table never" not in ended.output

@@ -19,6 +19,7 @@ _ELSEWHERE = "other locks"
 class _Wait:
     """A wait that is going on, `seen` last at an instant; instants are nanoseconds."""
 
+    identity: tuple[float, int, str]
     begin: int
     seen: int
     place: str
@@ -97,20 +98,17 @@ class LockTally:
         """The wait that a waiter is in: the one that it was in before, or a new one."""
         now = sample.instant
         place = waiter.relation or f"{waiter.lock} lock"
-        age = waiter.statement_age if waiter.waited is None else waiter.waited
-        since = now - round(age * 1e9)
-        before = self._open.get(waiter.pid)
-        if (
-            before is not None
-            and since <= before.seen
-            and (before.blocker.pid, before.place) == (blocker, place)
-        ):
-            before.seen = now
-            return before
-        # Until the sample before it did not wait, or for somebody else.
-        begin = now if waiter.waited is None else max(since, self._before)
+        identity = (waiter.since, blocker, place)
+        wait = self._open.get(waiter.pid)
+        if wait is not None and wait.identity == identity:
+            wait.seen = now
+            return wait
+        begin = now
+        if waiter.waited is not None:
+            # Until the sample before it did not wait, or for somebody else.
+            begin = max(now - round(waiter.waited * 1e9), self._before)
         sides = (_party(pid, sample.backends.get(pid)) for pid in (blocker, waiter.pid))
-        return _Wait(begin, now, place, *sides)
+        return _Wait(identity, begin, now, place, *sides)
 
     def _end(self, wait: _Wait) -> None:
         self._count += 1

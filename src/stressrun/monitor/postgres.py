@@ -82,7 +82,8 @@ class PostgresMonitor:
         Mostly those of the stage before its own: what sessions tell late is in neither otherwise.
         """
         if self._before is None:
-            self._before, _ = await self._read()
+            with trio.move_on_after(_BOUNDARY):
+                self._before, _ = await self._read()
 
     def start(self, instant: int) -> None:
         """A stage begins at an instant in nanoseconds of the monotonic clock."""
@@ -98,11 +99,14 @@ class PostgresMonitor:
         """After the stage has drained: what was found. `requests` are the times of all of them."""
         watch = self._watch
         assert watch is not None
-        await self._look()
+        before, after, why = self._before, None, f"no answer within {_BOUNDARY:g} s"
+        with trio.move_on_after(_BOUNDARY) as boundary:
+            await self._look()
+            after, why = await self._read()
         end = time.monotonic_ns()
-        self._watch = None
-        before, (after, why) = self._before, await self._read()
-        self._before = after
+        if boundary.cancelled_caught:
+            watch.miss(end, why)
+        self._watch, self._before = None, after
         lacking = [self._observer.unseen] if self._observer.unseen else []
         statistics = statements = None
         if before is None or after is None:
@@ -155,14 +159,12 @@ class PostgresMonitor:
 
     async def _read(self) -> tuple[Reading | None, str]:
         """The statistics now, or why they could not be read."""
-        with trio.move_on_after(_BOUNDARY):
-            async with self._using:
-                try:
-                    await self._connect()
-                    return await self._observer.read(), ""
-                except NotSeen as error:
-                    return None, str(error)
-        return None, f"no answer within {_BOUNDARY:g} s"
+        async with self._using:
+            try:
+                await self._connect()
+                return await self._observer.read(), ""
+            except NotSeen as error:
+                return None, str(error)
 
     async def _statements(
         self, before: Reading, after: Reading, requests: int

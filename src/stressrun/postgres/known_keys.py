@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 
 from stressrun.data.pools import randomness
@@ -16,7 +17,8 @@ _SKEW = 0.99
 # Numbers are drawn before load, and each pass over them is moved on by the golden ratio's share of
 # their range: however many keys there are, each has its turn.
 _DRAWN = 16_381
-_RANGE = 2**40
+_BITS = 40
+_RANGE = 2**_BITS
 _STEP = 679_550_741_207
 
 
@@ -78,7 +80,7 @@ def _ranks(choice: str, seed: int, site: str) -> Callable[[int, int], int]:
     if choice == "sequential":
         return _InTurn()
     random = randomness(seed, f"{site}.ranks")
-    drawn = [random.randrange(_RANGE) for _ in range(_DRAWN)]
+    drawn = [random.getrandbits(_BITS) for _ in range(_DRAWN)]
 
     def number(index: int) -> int:
         passes, place = divmod(index, _DRAWN)
@@ -86,9 +88,15 @@ def _ranks(choice: str, seed: int, site: str) -> Callable[[int, int], int]:
 
     if choice == "uniform":
         return lambda index, count: number(index) * count // _RANGE
-    # The sum of the shares up to each rank: drawn within the first `count`, they are theirs.
-    sums = list(accumulate(rank**-_SKEW for rank in range(1, MOST_KEYS + 1)))
+    sums = _zipfian_sums()
+    # Drawn within the first `count` of them, they are those keys' shares.
     return lambda index, count: bisect(sums, number(index) / _RANGE * sums[count - 1], 0, count - 1)
+
+
+@cache
+def _zipfian_sums() -> list[float]:
+    """The sum of the shares of all keys up to each rank."""
+    return list(accumulate(rank**-_SKEW for rank in range(1, MOST_KEYS + 1)))
 
 
 class _InTurn:

@@ -24,23 +24,23 @@ class Waiter:
     """A session that waits for a lock.
 
     `blockers` are whom it waits for; `lock` is the kind, `relation` the table where it is known.
-    Seconds: how long it has `waited` (None: the version does not say), and how old its statement
-    is.
+    `since` tells this wait from others of the session. How long it has `waited` is in seconds;
+    None: the version does not say, and `since` is its statement's.
     """
 
     pid: int
     blockers: tuple[int, ...]
     lock: str
     relation: str | None
+    since: float
     waited: float | None
-    statement_age: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
     """So many sessions of the database in one state, with one wait; no class: they do not wait."""
 
-    state: str
+    state: str | None
     wait_class: str | None
     wait_event: str | None
     count: int

@@ -68,9 +68,9 @@ with activity as materialized (
   select pid, blockers, locktype, coalesce(
       wanted.relation, (select relation from queued where queued.pid = waiting.pid limit 1)
     )::regclass as relation,
-    extract(epoch from clock_timestamp() - waitstart) as waited,
-    extract(epoch from clock_timestamp() - query_start) as statement_age
-  from waiting join wanted using (pid) where blockers <> '{{{{}}}}'
+    extract(epoch from {{since}}) as since,
+    extract(epoch from clock_timestamp() - waitstart) as waited
+  from waiting join wanted using (pid) where blockers <> '{{{{}}}}' and {{since}} is not null
 ), written as (
   select relation, array_agg(pid) as pids from locks
   where granted and locktype = 'relation' and mode not in ('AccessShareLock', 'RowShareLock')
@@ -218,12 +218,14 @@ class Observer:
         return self._server
 
     async def _look_around(self, version: int) -> _Server:
-        waitstart = "waitstart" if version >= _WAITSTART_SINCE else "null::timestamptz"
+        waitstart, since = "null::timestamptz", "query_start"
+        if version >= _WAITSTART_SINCE:
+            waitstart = since = "waitstart"
         found = await self._ask(_query(_SURROUNDINGS))
         statements, texts = await self._find_statements(found["statements"])
         return _Server(
             limit=found["limit"],
-            sample=_query(_SAMPLE.format(waitstart=waitstart)),
+            sample=_query(_SAMPLE.format(waitstart=waitstart, since=since)),
             statistics=_query(statistics_query(found["views"])),
             flush=_query(FLUSH) if version >= _FLUSH_SINCE else None,
             statements=statements,
@@ -264,7 +266,8 @@ class Observer:
             raise NotSeen(f"{error_kind(error)}: {reason(error)}") from error
         if result is None:
             raise NotSeen(f"no answer within {_PATIENCE:g} s")
-        return json.loads(result.get_value(0, 0) or b"null")
+        # Of a database without an encoding, statements can be any bytes.
+        return json.loads((result.get_value(0, 0) or b"null").decode(errors="replace"))
 
 
 def _query(*pieces: str) -> Query:
@@ -306,8 +309,8 @@ def _waiter(
         blockers=tuple(wait["blockers"]),
         lock=_LOCKS.get(wait["locktype"], wait["locktype"]),
         relation=relation,
+        since=wait["since"],
         waited=wait["waited"],
-        statement_age=wait["statement_age"],
     )
 
 

@@ -20,13 +20,14 @@ class Ticker:
         self._tell = tell
         self._books = Recorder()
         self._last = 0.0
+        self._due = interval
 
     def heard(self, books: Recorder) -> None:
         """Add a worker's news."""
         self._books.merge(books)
         elapsed = (time.monotonic_ns() - self._start) / 1e9
         result = self._result
-        if elapsed - self._last < self._interval or elapsed >= result.stage.duration:
+        if elapsed < self._due or elapsed >= result.stage.duration:
             return
         self._tell(
             Tick(
@@ -40,3 +41,5 @@ class Ticker:
         )
         self._books = Recorder()
         self._last = elapsed
+        # Not an interval from now: news comes late by up to a quarter of a second each time.
+        self._due = (elapsed // self._interval + 1) * self._interval
