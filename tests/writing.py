@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -24,6 +24,7 @@ from stressrun.scenario.model import Stage
 
 RUN_ID = "r1"
 OURS = f"application_name = 'stressrun/{RUN_ID}'"
+FOUR_WORKERS = "[{name: load, duration: 1000s, writes: {workers: 4}}]"
 WITHIN = 30
 """Seconds in which what must come has come, on any machine."""
 
@@ -49,20 +50,29 @@ class Writing:
             await self.runner.run(stage, number, time.monotonic_ns())
 
     async def run_until(self, holds: Callable[[], bool], number: int = 0) -> None:
-        """A stage that has no end of its own, until something holds."""
-        stage = replace(self.stages[number], duration=1000.0)
-        with trio.fail_after(WITHIN):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.runner.run, stage, number, time.monotonic_ns())
-                while not holds():
-                    await trio.sleep(0.001)
-                self.end_stage()
+        """A stage until something holds, and until what runs then has ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run, number)
+            await self.until_holds(holds)
+            for mix in self.runner._mixes:
+                mix.stop(time.monotonic_ns())
+            self.runner._lane.wake()
 
-    def end_stage(self) -> None:
-        """Start nothing more in this stage."""
-        for mix in self.runner._mixes:
-            mix.stop(time.monotonic_ns())
-        self.runner._lane.wake()
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The sockets of the load."""
+        return tuple(self.runner._lane._by_descriptor)
+
+    async def terminate(self) -> None:
+        """Have the server end all sessions of the load."""
+        sessions = f"from pg_stat_activity where {OURS}"
+        await self.admin.execute(f"select pg_terminate_backend(pid, 10000) {sessions}")
+
+    async def until_holds(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        with trio.fail_after(WITHIN):
+            while not holds():
+                await trio.sleep(0.001)
 
     async def ask(self, query: str) -> object:
         """The one value that a query gives."""
@@ -91,14 +101,14 @@ class Writing:
 
 @asynccontextmanager
 async def writing(
-    folder: Path, url: str, source: str, *, ledger: bool = False, stages: str = ""
+    folder: Path, url: str, source: str, stages: str = FOUR_WORKERS, *, ledger: bool = False
 ) -> AsyncIterator[Writing]:
-    """The `writes:` of a scenario, claimed, seeded and connected."""
+    """The `writes:` of a scenario, claimed, seeded and connected; by default for four workers.
+
+    Without a ledger the database counts as thrown away with the run.
+    """
     path = folder / "scenario.yaml"
-    loads = stages or "[{name: load, duration: 60s, writes: {workers: 4}}]"
-    path.write_text(
-        f"version: 1\nname: written\ndatabase: '{url}'\nstages: {loads}\n{source}\n"
-    )
+    path.write_text(f"version: 1\nname: written\ndatabase: '{url}'\nstages: {stages}\n{source}\n")
     scenario = load(path, environ={}).resolve({"run.id": RUN_ID})[1]
     recorder, guard = Recorder(), Guard()
     rows = {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.metrics.excerpt import excerpt, shortened
+from stressrun.metrics.excerpt import excerpt, on_one_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_no_part_of_a_secret_is_shown_wherever_a_cut_goes(
     text = "." * before + secret * (2_000 // length) + "." * after + secret + "." * 3_000
     masked = "".join(excerpt(text, 10)).replace(secret, "***")
     assert set(shortened(masked, 10).partition("…")[0]) <= {".", "*"}
+
+
+def test_a_line_is_cut_between_words() -> None:
+    text = "psql\n  postgresql://app:secret@127.0.0.1/app -f seed.sql"
+    assert on_one_line(text, 100) == "psql postgresql://app:secret@127.0.0.1/app -f seed.sql"
+    cut = [on_one_line(text, most) for most in range(1, 54)]
+    assert {*cut} == {
+        "...",
+        "psql ...",
+        "psql postgresql://app:secret@127.0.0.1/app ...",
+        "psql postgresql://app:secret@127.0.0.1/app -f ...",
+    }

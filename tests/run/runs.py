@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psutil
 
 from stressrun.safety.ledger import open_ledger
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 CHECKOUT = ROOT / "scenarios" / "checkout.yaml"
 # For what must happen, however slow the machine: no test waits for this on its way to success.
 PATIENCE = 60
+_SCHEMA = json.loads((ROOT / "schema" / "report.schema.json").read_text())
 OUTCOMES = ("succeeded", "failed", "dropped", "interrupted", "unknown")
 
 
@@ -115,6 +117,23 @@ def kept_run(
         cleaned = stressrun(directory, "clean", ended.run_id)
     assert cleaned.code == 0, cleaned.output
     assert_nothing_is_left(ended)
+
+
+def assert_told(ended: Ended, code: int, cause: str = "") -> None:
+    """Output and report agree on how it ended, and the books balance."""
+    assert ended.code == code, ended.output
+    assert "Traceback" not in ended.output
+    jsonschema.validate(ended.report, _SCHEMA)
+    assert ended.report["exit_code"] == code
+    assert cause in ended.output
+    assert cause in ended.report["cause"]
+    assert_books_balance(ended)
+
+
+def assert_books_balance(ended: Ended) -> None:
+    for stage in ended.report["stages"]:
+        for row in stage["rows"]:
+            assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
 
 
 def processes_of(run_id: str) -> list[str]:

@@ -1,7 +1,6 @@
 """What a database can do to a load, and what the run makes of it: told, counted, and ended."""
 
 import json
-import re
 import secrets
 import signal
 import time
@@ -11,13 +10,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import psycopg
 import pytest
 from database_server import DatabaseServer, database_server
-from runs import OUTCOMES, PATIENCE, ROOT, Ended, Run, assert_nothing_is_left, stressrun
+from runs import PATIENCE, Ended, Run, assert_nothing_is_left, assert_told, stressrun
 
-from stressrun.services.binaries import Installation, find_installation
+from stressrun.services.binaries import find_installation
 
 WRITTEN = Path(__file__).with_name("written.yaml")
 WORKERS, BATCH = 4, 7
@@ -25,7 +23,6 @@ WORKERS, BATCH = 4, 7
 ASIDE = 3
 MOST_CLIENTS = 20
 RESERVED = 3
-SCHEMA = json.loads((ROOT / "schema" / "report.schema.json").read_text())
 OURS = "application_name like 'stressrun/%'"
 WAITING = "wait_event_type = 'Lock'"
 LOADING = ", total "
@@ -103,19 +100,6 @@ def all_waiting(url: str) -> Iterator[None]:
         yield
     finally:
         holder.close()
-
-
-def assert_told(ended: Ended, code: int, cause: str = "") -> None:
-    """Output and report agree on how it ended, and the books balance."""
-    assert ended.code == code, ended.output
-    assert "Traceback" not in ended.output
-    jsonschema.validate(ended.report, SCHEMA)
-    assert ended.report["exit_code"] == code
-    assert cause in ended.report["cause"]
-    assert cause in ended.output
-    for stage in ended.report["stages"]:
-        for row in stage["rows"]:
-            assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
 
 
 def row_of(ended: Ended, name: str = "rows.insert") -> dict[str, Any]:
@@ -262,7 +246,7 @@ def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str
 
 
 def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer, url: str) -> None:
-    run = started(tmp_path, url, "--keep", DURATION="600ms")
+    run = started(tmp_path, url, "--keep", DURATION="2s")
     server.stop()
     try:
         ended = run.end()
@@ -282,11 +266,10 @@ def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer
 
 
 def test_a_server_that_freezes(tmp_path: Path, server: DatabaseServer, url: str) -> None:
-    run = started(tmp_path, url, "--keep", GRACE="0s")
+    run = started(tmp_path, url, "--keep", "--set=database.monitor=false", GRACE="0s")
     with server.frozen():
         run.signal(signal.SIGINT)
-        run.wait_for(LOADING)
-    ended = run.end()
+        ended = run.end()
     assert_told(ended, 130, "stopped by SIGINT")
     row = row_of(ended)
     assert (row["failed"], row["interrupted"], row["unknown"]) == (0, 0, WORKERS)
@@ -336,7 +319,7 @@ def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client)
     row = row_of(ended)
     assert row["errors"].keys() == {"25006 read_only_sql_transaction"}
     assert row["unknown"] == 0
-    assert "first: cannot execute INSERT in a read-only transaction" in ended.output
+    assert " in a read-only transaction\n" in ended.output
     assert_rows_are_there(client, row)
     clean(ended)
     assert count(client, "written") == 0
@@ -354,19 +337,20 @@ def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path, url: str) -
 
 
 def test_the_floor_is_kept_while_others_come_and_go(
-    tmp_path: Path, server: DatabaseServer, url: str, client: Client
+    tmp_path: Path, url: str, client: Client
 ) -> None:
     client.execute("drop role if exists ordinary")
     client.execute("create role ordinary login")
     floor, left = 5, 2
     others = MOST_CLIENTS - floor - ASIDE - left - 1
     run = started(tmp_path, url, FLOOR=str(floor))
+    ordinary = url.replace("postgres@", "ordinary@")
     with ExitStack() as stack:
         for _ in range(others):
-            ordinary = url.replace("postgres@", "ordinary@")
             stack.enter_context(connected(ordinary))
         until(lambda: sessions(client) == ASIDE + left)
         run.wait_for(f"{WORKERS} at most, {left} allowed now; {floor} free on the server")
+        connected(ordinary).close()
     until(lambda: sessions(client) == ASIDE + WORKERS)
     run.wait_for(f" {WORKERS} active, 0 idle, {WORKERS} at most;")
     run.signal(signal.SIGINT)
@@ -413,64 +397,3 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, url: str, client: Client) 
     assert row["unknown"] == WORKERS
     assert_rows_are_there(client, row)
     clean(ended)
-
-
-# The same scenario, whoever runs the server.
-
-
-def installed() -> Installation | None:
-    """The newest PostgreSQL of the system, beside the one that is embedded."""
-    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
-    newest = max((path.parents[1] for path in found), key=lambda p: int(p.name), default=None)
-    return None if newest is None else Installation(newest)
-
-
-PER_SECOND = r"[\d,.]+/s"
-MEGABYTES = r"[\d,.]+ MB/s"
-TIME = r"[\d.]+ (?:µs|ms|s)"
-OPERATION = rf"{PER_SECOND} avg {TIME} p95 {TIME} p99 {TIME}"
-INTERVAL = re.compile(
-    rf"^ +[\d.]+ s · rows {PER_SECOND}, {MEGABYTES}, 0 errors \(0 %\), total [\d,]+"
-    rf" · insert {OPERATION} · update {OPERATION}"
-    rf" · connections: \d active, \d idle, 4 at most; \d+ free on the server$",
-    re.MULTILINE,
-)
-AT_THE_END = (
-    rf"  writes rows: [\d,]+ operations in 1\.40 s, {PER_SECOND}, {MEGABYTES}, [\d,]+ rows/s, "
-    r"0 errors \(0 %\), \+[\d,]+ rows in the table\n",
-    r"  connections: up to 4 active of 4 at most; at least \d+ free on the server\n",
-    r"               count +rate +errors +mean +p50 +p95 +p99 +max +MB/s\n",
-    rf"rows.insert +[\d,]+ +{PER_SECOND} +0 % +(?:{TIME} +){{5}}[\d.]+\n",
-    rf"rows.update +[\d,]+ +{PER_SECOND} +0 % +(?:{TIME} +){{5}}[\d.]+\n",
-)
-
-
-def assert_every_figure_is_shown(ended: Ended) -> None:
-    """Those that a client for heavy writes must tell, at each interval and at the end."""
-    assert_told(ended, 0)
-    assert len(INTERVAL.findall(ended.output)) >= 2, ended.output
-    for line in AT_THE_END:
-        assert re.search(line, ended.output), (line, ended.output)
-    assert_nothing_is_left(ended)
-
-
-HEAVY = ROOT / "scenarios" / "postgres-write-load.yaml"
-FEW_ROWS = "--set=writes.rows.rows=100"
-# Enough operations in an interval for a p99 of each, on a slow machine too.
-QUICK = "--set=services.db.settings={fsync: off}"
-SHORT = {"DURATION": "1.4s", "REPORT_INTERVAL": "500ms", "BATCH_SIZE": "1", "UPDATE_SHARE": "70"}
-
-
-def test_heavy_writes_on_the_embedded_server(tmp_path: Path) -> None:
-    assert_every_figure_is_shown(stressrun(tmp_path, HEAVY, FEW_ROWS, QUICK, **SHORT))
-
-
-@pytest.mark.skipif(installed() is None, reason="no PostgreSQL is installed in /usr/lib/postgresql")
-def test_heavy_writes_on_an_installed_server(tmp_path: Path) -> None:
-    installation = installed()
-    assert installation is not None
-    with database_server(installation, {}) as server:
-        address = {"DB_HOST": "127.0.0.1", "DB_PORT": str(server.port)}
-        ended = stressrun(tmp_path, HEAVY, FEW_ROWS, **SHORT, **address)
-    assert f"PostgreSQL {installation.prefix.name}." in ended.output
-    assert_every_figure_is_shown(ended)

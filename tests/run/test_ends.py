@@ -11,11 +11,12 @@ import psutil
 import psycopg
 import pytest
 from runs import (
-    OUTCOMES,
     ROOT,
     Ended,
     Run,
+    assert_books_balance,
     assert_nothing_is_left,
+    assert_told,
     await_guardian,
     kept_run,
     processes_of,
@@ -42,21 +43,6 @@ def assert_database_is_clean(url: str) -> None:
             "and datname = current_database()"
         ).fetchone()
         assert sessions == (0,), "sessions are left"
-
-
-def assert_books_balance(ended: Ended) -> None:
-    for stage in ended.report["stages"]:
-        for row in stage["rows"]:
-            assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
-
-
-def assert_told(ended: Ended, code: int, cause: str) -> None:
-    assert ended.code == code, ended.output
-    assert ended.report["exit_code"] == code
-    assert cause in ended.output
-    assert cause in ended.report["cause"]
-    assert "Traceback" not in ended.output
-    assert_books_balance(ended)
 
 
 def test_a_passed_run_on_an_existing_database_removes_what_it_made(

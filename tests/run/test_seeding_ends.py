@@ -146,7 +146,7 @@ def test_a_step_that_fails_ends_the_run_and_undoes_the_steps_before(
         next(line for line in ended.output.splitlines() if line.startswith(word))
         for word in ("cause: ", "remedy: ")
     )
-    assert cause.endswith("` failed with exit status 3; its last lines:")
+    assert "` failed (exit status 3): *** postgresql://" in cause
     assert f"{ended.run_id}/seeding-4.log" in remedy
     assert "***" in ended.output
     assert urlsplit(around.url).password not in ended.output

@@ -102,6 +102,8 @@ class WriteLane:
         clock, poller = self._clock, self._poller
         last_turn = clock()
         quiet = False
+        # Connections may have been lost since the last stage.
+        self._heed(poller.poll(0))
         while True:
             now = clock()
             if self._pool.open != self._pool.allowed:
@@ -121,14 +123,18 @@ class WriteLane:
                 # Cheaper than a turn of trio's for each event, as long as events keep coming.
                 events = poller.poll(_TURN_SECONDS)
                 quiet = not events
-            for descriptor, event in events:
-                writer = self._by_descriptor.get(descriptor)
-                if writer is None:
-                    poller.timer_fired()
-                elif writer.steps is not None:
-                    self._step(writer, _READY[event & (READ | WRITE)])
-                elif writer not in self._busy:
-                    self._look_at_idle(writer)
+            self._heed(events)
+
+    def _heed(self, events: Sequence[tuple[int, int]]) -> None:
+        """Go on with the writers whose sockets are ready."""
+        for descriptor, event in events:
+            writer = self._by_descriptor.get(descriptor)
+            if writer is None:
+                self._poller.timer_fired()
+            elif writer.steps is not None:
+                self._step(writer, _READY[event & (READ | WRITE)])
+            elif writer not in self._busy:
+                self._look_at_idle(writer)
 
     # Starting.
 
@@ -367,7 +373,7 @@ class WriteLane:
         except psycopg.Error:
             self._disconnect(writer)
             return
-        if writer.session.connection.closed:
+        if writer.session.ending or writer.session.connection.closed:
             self._disconnect(writer)
 
     def _balance(self) -> None:

@@ -41,3 +41,9 @@ def shortened(text: str, most: int) -> str:
 
 def _of_the_rest(count: int) -> str:
     return f"… ({count:,} more characters)" if count > 0 else ""
+
+
+def on_one_line(text: str, most: int) -> str:
+    """A text on one line, cut between words: one that is a secret is there as a whole, or not."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: line.rfind(' ', 0, most) + 1]}..."

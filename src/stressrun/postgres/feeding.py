@@ -15,6 +15,7 @@ from psycopg import pq, sql
 from stressrun.data.feeders import is_text
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import SetupError
+from stressrun.metrics.excerpt import on_one_line
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
 from stressrun.postgres.tables import describe, identifier, reason
@@ -62,12 +63,12 @@ async def query_rows(
     except psycopg.Error as error:
         raise SetupError(
             f"the statement of the feeder {feeder} failed: {reason(error)}",
-            hint=f"write one query that only reads; this is: {_line(query)}",
+            hint=f"write one query that only reads; this is: {on_one_line(query, _SHOWN)}",
         ) from error
     if not result.ntuples:
         raise SetupError(
             f"the statement of the feeder {feeder} gives no rows",
-            hint=f"it is asked after seeding, before load: {_line(query)}",
+            hint=f"it is asked after seeding, before load: {on_one_line(query, _SHOWN)}",
         )
     if result.ntuples > _MOST_ROWS:
         raise SetupError(
@@ -189,11 +190,6 @@ def _unknown_keys(seed: Seed, why: str) -> SetupError:
         f"the keys ${{{name}.{key}}} of the seeded rows cannot be told: {why}",
         hint=f"ask for them by a feeder, such as sql: select {key} from {name}",
     )
-
-
-def _line(query: str) -> str:
-    line = " ".join(query.split())
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
 
 
 def _text(content: bytes) -> str:

@@ -11,6 +11,7 @@ from psycopg.abc import PQGen
 from psycopg.generators import execute
 
 from stressrun.errors import SetupError
+from stressrun.metrics.excerpt import on_one_line
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.tables import reason
 from stressrun.scenario.model import SqlSeeding
@@ -50,7 +51,7 @@ async def run_script(connection: Connection, step: SqlSeeding) -> None:
 
 def name_of(step: SqlSeeding) -> str:
     """What messages call the step: its file, or the beginning of its text."""
-    return f"`{_line(step.sql)}`" if step.file is None else os.path.relpath(step.file)
+    return f"`{on_one_line(step.sql, _SHOWN)}`" if step.file is None else os.path.relpath(step.file)
 
 
 def _run(pgconn: pq.abc.PGconn, text: bytes) -> PQGen[list[pq.abc.PGresult]]:
@@ -66,14 +67,9 @@ def _failure(step: SqlSeeding, results: Sequence[pq.abc.PGresult]) -> SetupError
     if position is not None:
         number = step.sql.count("\n", 0, int(position) - 1) + 1
         where = f" at line {number}"
-        hint = f"the line reads: {_line(step.sql.split(chr(10))[number - 1])}"
-    context = f" ({_line(error.diag.context)})" if error.diag.context else ""
+        hint = f"the line reads: {on_one_line(step.sql.split(chr(10))[number - 1], _SHOWN)}"
+    context = f" ({on_one_line(error.diag.context, _SHOWN)})" if error.diag.context else ""
     return SetupError(
         f"seeding by {name_of(step)} failed{where}: {reason(error)}{context}",
         hint=f"{hint}; unless it commits by itself, nothing of it was kept",
     )
-
-
-def _line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."

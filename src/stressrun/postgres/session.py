@@ -25,6 +25,7 @@ PREPARED, EXTENDED, SIMPLE = "prepared", "extended", "simple"
 
 # As numbers, which they are compared with for each operation.
 _FAILED = int(pq.ExecStatus.FATAL_ERROR)
+_SHUTDOWN = "57P"
 _SYNCHRONISED = int(pq.ExecStatus.PIPELINE_SYNC)
 _IDLE = pq.TransactionStatus.IDLE
 # What is put into the COPY at once: libpq buffers it whole until the socket takes it.
@@ -68,9 +69,12 @@ class Done(NamedTuple):
 
 
 class Session:
-    """What runs statements on a connection; statements it has prepared stay prepared."""
+    """What runs statements on a connection; statements it has prepared stay prepared.
 
-    __slots__ = ("_names", "_protocol", "connection", "pgconn")
+    It is `ending` once the server has said, between statements, that it will close it.
+    """
+
+    __slots__ = ("_names", "_protocol", "connection", "ending", "pgconn")
 
     def __init__(self, connection: Connection, protocol: str = PREPARED) -> None:
         self.connection = connection
@@ -79,6 +83,8 @@ class Session:
         pooled = protocol == PREPARED and connection.pooled
         self._protocol = EXTENDED if pooled else protocol
         self._names: dict[Query, bytes] = {}
+        self.ending = False
+        connection.add_notice_handler(self._heard)
 
     def start(self, query: Query, parameters: Parameters) -> PQGen[list[pq.abc.PGresult]]:
         """Send one statement, in autocommit or in the open transaction.
@@ -167,6 +173,10 @@ class Session:
             if results[0].status == _SYNCHRONISED:
                 return _outcome(answers)
             answers += results
+
+    def _heard(self, notice: psycopg.errors.Diagnostic) -> None:
+        if (notice.sqlstate or "").startswith(_SHUTDOWN):
+            self.ending = True
 
     def _prepare_and_run(
         self, query: Query, parameters: Parameters

@@ -8,6 +8,7 @@ import signal
 import trio
 
 from stressrun.errors import SetupError
+from stressrun.metrics.excerpt import on_one_line
 from stressrun.scenario.model import CommandSeeding
 from stressrun.services.launching import Launcher, runnable
 from stressrun.services.process import ServiceProcess, describe_status
@@ -32,9 +33,10 @@ async def run_to_end(name: str, step: CommandSeeding, launcher: Launcher) -> Non
         process = launcher.launch(launched, command, cwd=step.cwd, env=environment, label=label)
         problem = await _outcome(process, step.within)
         if problem:
-            lines = process.tail() or "(it wrote nothing)"
+            lines = process.tail().rstrip()
+            last = f": {lines.splitlines()[-1].strip()}" if lines else "; it wrote nothing"
             raise SetupError(
-                f"{label} {problem}; its last lines:\n{lines}",
+                f"{label} {problem}{last}\n{lines}".rstrip(),
                 hint=f"mend it; all that it wrote is in {process.log}",
             )
     finally:
@@ -44,8 +46,7 @@ async def run_to_end(name: str, step: CommandSeeding, launcher: Launcher) -> Non
 
 def shown(step: CommandSeeding) -> str:
     """A command on one line, cut where it is long."""
-    line = " ".join(shlex.join(step.command).split())
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+    return on_one_line(shlex.join(step.command), _SHOWN)
 
 
 async def _outcome(process: ServiceProcess, within: float) -> str:
@@ -54,7 +55,7 @@ async def _outcome(process: ServiceProcess, within: float) -> str:
         while True:
             with trio.move_on_after(_POLL):
                 status = await process.wait()
-                return "" if status == 0 else f"failed with {describe_status(status)}"
+                return "" if status == 0 else f"failed ({describe_status(status)})"
             if process.log.stat().st_size > _MOST_OUTPUT:
                 return f"wrote more than {_MOST_OUTPUT // 1_000_000} MB"
     return f"did not end within {format_duration(within)}"
