@@ -13,7 +13,7 @@ HEAVY = ROOT / "scenarios" / "postgres-write-load.yaml"
 FEW_ROWS = "--set=writes.rows.rows=100"
 # Enough operations in an interval for a p99 of each, on a slow machine too.
 QUICK = "--set=services.db.settings={fsync: off}"
-SHORT = {"DURATION": "1.4s", "REPORT_INTERVAL": "500ms", "BATCH_SIZE": "1", "UPDATE_SHARE": "70"}
+SHORT = {"DURATION": "1.7s", "REPORT_INTERVAL": "500ms", "BATCH_SIZE": "1", "UPDATE_SHARE": "70"}
 
 PER_SECOND = r"[\d,.]+/s"
 MEGABYTES = r"[\d,.]+ MB/s"
@@ -26,7 +26,7 @@ INTERVAL = re.compile(
     re.MULTILINE,
 )
 AT_THE_END = (
-    rf"  writes rows: [\d,]+ operations in 1\.40 s, {PER_SECOND}, {MEGABYTES}, [\d,]+ rows/s, "
+    rf"  writes rows: [\d,]+ operations in 1\.70 s, {PER_SECOND}, {MEGABYTES}, [\d,]+ rows/s, "
     r"0 errors \(0 %\), \+[\d,]+ rows in the table\n",
     r"  connections: up to 4 active of 4 at most; at least \d+ free on the server\n",
     r"               count +rate +errors +mean +p50 +p95 +p99 +max +MB/s\n",

@@ -266,8 +266,7 @@ class Observer:
             raise NotSeen(f"{error_kind(error)}: {reason(error)}") from error
         if result is None:
             raise NotSeen(f"no answer within {_PATIENCE:g} s")
-        # Of a database without an encoding, statements can be any bytes.
-        return json.loads((result.get_value(0, 0) or b"null").decode(errors="replace"))
+        return json.loads(result.get_value(0, 0) or b"null")
 
 
 def _query(*pieces: str) -> Query:
