@@ -18,7 +18,7 @@ _SKEW = 0.99
 # their range: however many keys there are, each has its turn.
 _DRAWN = 16_381
 _BITS = 40
-_RANGE = 2**_BITS
+_RANGE = 1 << _BITS
 _STEP = 679_550_741_207
 
 
@@ -96,7 +96,7 @@ def _ranks(choice: str, seed: int, site: str) -> Callable[[int, int], int]:
 @cache
 def _zipfian_sums() -> list[float]:
     """The sum of the shares of all keys up to each rank."""
-    return list(accumulate(rank**-_SKEW for rank in range(1, MOST_KEYS + 1)))
+    return list(accumulate(float(rank) ** -_SKEW for rank in range(1, MOST_KEYS + 1)))
 
 
 class _InTurn:

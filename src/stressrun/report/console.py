@@ -60,6 +60,7 @@ class Console:
             case StageStarted():
                 self._write(f"\nstage {stage_title(event.stage)}")
             case Tick():
+                assert self._scenario is not None
                 self._write(f"  {_tick(event, self._scenario)}")
             case StageFinished():
                 self._stage_finished(event)
