@@ -36,3 +36,13 @@ def database_url(postgres_url: str) -> Iterator[str]:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             drop = sql.SQL("drop database {} with (force)")
             connection.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def schema_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh schema, the place of all names: made faster than a database."""
+    schema = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        yield f"{postgres_url}?options=-csearch_path%3D{schema}"
+        admin.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))

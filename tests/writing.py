@@ -51,10 +51,13 @@ class Writing:
 
     async def run_until(self, holds: Callable[[], bool], number: int = 0) -> None:
         """A stage until something holds, and until what runs then has ended."""
+        mixes = self.runner._mixes
+        before = {mix.executor for mix in mixes}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.run, number)
+            await self.until_holds(lambda: before.isdisjoint(mix.executor for mix in mixes))
             await self.until_holds(holds)
-            for mix in self.runner._mixes:
+            for mix in mixes:
                 mix.stop(time.monotonic_ns())
             self.runner._lane.wake()
 
@@ -64,9 +67,11 @@ class Writing:
         return tuple(self.runner._lane._by_descriptor)
 
     async def terminate(self) -> None:
-        """Have the server end all sessions of the load."""
+        """Have the server end all sessions of the load, and wait until they are no more."""
         sessions = f"from pg_stat_activity where {OURS}"
-        await self.admin.execute(f"select pg_terminate_backend(pid, 10000) {sessions}")
+        ended = await self.admin.execute(f"select pid, pg_terminate_backend(pid) {sessions}")
+        pids = ", ".join(str(pid) for pid, _ in await ended.fetchall())
+        await self.until(f"select count(*) = 0 from pg_stat_activity where pid in (0, {pids})")
 
     async def until_holds(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds."""

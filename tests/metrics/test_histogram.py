@@ -73,3 +73,12 @@ def test_memory_is_bounded_by_the_range_and_not_by_the_count() -> None:
         histogram.record(value * 1000)
     # 2 for the sum and the maximum; two numbers for each of at most 512 buckets an octave.
     assert len(histogram.drain()) <= 2 + 2 * 512 * 19
+
+
+@given(st.lists(nanoseconds), nanoseconds)
+def test_what_is_above_a_time_is_above_all_that_shares_its_bucket(
+    values: list[int], limit: int
+) -> None:
+    histogram = histogram_of(values)
+    surely = sum(value > limit * 1.002 + 1 for value in values)
+    assert surely <= histogram.above(limit) <= sum(value > limit for value in values)

@@ -116,3 +116,14 @@ def test_how_connections_were_opened_is_sent_with_the_books() -> None:
     for _ in range(2):
         controller.merge(Recorder.from_wire(worker.drain()))
     assert (controller.connect.count, controller.tls.mean) == (1, 500)
+
+
+def test_the_slowest_requests_are_news_that_no_other_books_take_over() -> None:
+    worker, controller = Recorder(), Recorder()
+    worker.slowest.restart()
+    worker.slowest.keep(5)
+    news = Recorder.from_wire(worker.drain())
+    assert [time for time, _ in news.slowest.kept] == [5]
+    assert worker.slowest.kept == []
+    controller.merge(news)
+    assert not controller.slowest.active

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 from postgres_samples import Connecting
-from psycopg import sql
 
 from stressrun.postgres.connection import Connection, connect
 from stressrun.safety.guard import Guard
@@ -18,13 +15,8 @@ from stressrun.safety.ledger import Ledger, open_ledger
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> Iterator[str]:
-    """The URL of the server's database, with a fresh schema as the place of all names."""
-    schema = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
-        yield f"{postgres_url}?options=-csearch_path%3D{schema}"
-        admin.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+def database_url(schema_url: str) -> str:
+    return schema_url
 
 
 @pytest.fixture

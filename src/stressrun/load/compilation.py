@@ -118,9 +118,7 @@ class Compiler:
                 program = self._request(step, site, self._recorder.row(kind, name), slowest)
                 return self._sends(name, step, program)
 
-    def _request(
-        self, request: Request, site: str, row: Row, slowest: Slowest
-    ) -> RequestProgram:
+    def _request(self, request: Request, site: str, row: Row, slowest: Slowest) -> RequestProgram:
         seed = self._scenario.random_seed
         render = compile_request(
             request,

@@ -103,9 +103,7 @@ class RequestProgram:
             elif self._reads:
                 error = self._look(session, index, variables)
         if error is None:
-            self.row.succeed(
-                service, response, answer.sent, answer.received, answer.first_byte
-            )
+            self.row.succeed(service, response, answer.sent, answer.received, answer.first_byte)
             return None
         self.row.fail(
             error,

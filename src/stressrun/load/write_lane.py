@@ -338,7 +338,8 @@ class WriteLane:
         for task in writer.tasks:
             if task.settled:
                 continue
-            if lost and error.sqlstate is None and task.operation.writes:
+            told = error.sqlstate is not None or session.ending
+            if lost and not told and task.operation.writes:
                 task.lose(error)
             else:
                 task.fail(error, now)

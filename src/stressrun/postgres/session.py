@@ -25,7 +25,6 @@ PREPARED, EXTENDED, SIMPLE = "prepared", "extended", "simple"
 
 # As numbers, which they are compared with for each operation.
 _FAILED = int(pq.ExecStatus.FATAL_ERROR)
-_SHUTDOWN = "57P"
 _SYNCHRONISED = int(pq.ExecStatus.PIPELINE_SYNC)
 _IDLE = pq.TransactionStatus.IDLE
 # What is put into the COPY at once: libpq buffers it whole until the socket takes it.
@@ -71,7 +70,7 @@ class Done(NamedTuple):
 class Session:
     """What runs statements on a connection; statements it has prepared stay prepared.
 
-    It is `ending` once the server has said, between statements, that it will close it.
+    It is `ending` once the server has said, between statements, that it does nothing more.
     """
 
     __slots__ = ("_names", "_protocol", "connection", "ending", "pgconn")
@@ -175,7 +174,8 @@ class Session:
             answers += results
 
     def _heard(self, notice: psycopg.errors.Diagnostic) -> None:
-        if (notice.sqlstate or "").startswith(_SHUTDOWN):
+        # While a statement runs this would be its error.
+        if notice.severity_nonlocalized == "FATAL":
             self.ending = True
 
     def _prepare_and_run(
