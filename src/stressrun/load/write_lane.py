@@ -334,12 +334,12 @@ class WriteLane:
             writer.tasks[0].row.retried += 1
             self._send(writer, session)
             return
+        unknown = lost and error.sqlstate is None and not session.ending
         now = self._clock()
         for task in writer.tasks:
             if task.settled:
                 continue
-            told = error.sqlstate is not None or session.ending
-            if lost and not told and task.operation.writes:
+            if unknown and task.operation.writes:
                 task.lose(error)
             else:
                 task.fail(error, now)

@@ -19,12 +19,14 @@ _ELSEWHERE = "other locks"
 class _Wait:
     """A wait that is going on, `seen` last at an instant; instants are nanoseconds."""
 
-    identity: tuple[float, int, str]
+    since: float
     begin: int
     seen: int
     place: str
-    blocker: Party
-    waiter: Party
+    blocker: int
+    holding: Backend | None
+    waiter: int
+    waiting: Backend | None
 
     @property
     def seconds(self) -> float:
@@ -96,25 +98,37 @@ class LockTally:
 
     def _seen(self, waiter: Waiter, blocker: int, sample: Sample) -> _Wait:
         """The wait that a waiter is in: the one that it was in before, or a new one."""
-        now = sample.instant
+        now, backends = sample.instant, sample.backends
         place = waiter.relation or f"{waiter.lock} lock"
-        identity = (waiter.since, blocker, place)
         wait = self._open.get(waiter.pid)
-        if wait is not None and wait.identity == identity:
+        if (
+            wait is not None
+            and wait.since == waiter.since
+            and wait.blocker == blocker
+            and wait.place == place
+        ):
             wait.seen = now
             return wait
         begin = now
         if waiter.waited is not None:
             # Until the sample before it did not wait, or for somebody else.
             begin = max(now - round(waiter.waited * 1e9), self._before)
-        sides = (_party(pid, sample.backends.get(pid)) for pid in (blocker, waiter.pid))
-        return _Wait(identity, begin, now, place, *sides)
+        return _Wait(
+            since=waiter.since,
+            begin=begin,
+            seen=now,
+            place=place,
+            blocker=blocker,
+            holding=backends.get(blocker),
+            waiter=waiter.pid,
+            waiting=backends.get(waiter.pid),
+        )
 
     def _end(self, wait: _Wait) -> None:
         self._count += 1
         self._total += wait.seconds
         self._longest = max(self._longest, wait.seconds)
-        key = (wait.place, wait.blocker.statement, wait.waiter.statement)
+        key = (wait.place, _shape(wait.holding), _shape(wait.waiting))
         pair = self._pairs.get(key)
         if pair is None and len(self._pairs) < _MOST_PAIRS_KEPT:
             pair = self._pairs[key] = _Pair(wait)
@@ -127,11 +141,8 @@ class LockTally:
         return self.by_place.setdefault(place, Intervals())
 
 
-def _party(pid: int, backend: Backend | None) -> Party:
-    if backend is None:
-        # A prepared transaction has no process.
-        return Party(pid, "", "prepared transaction" if pid == 0 else "gone", "")
-    return Party(pid, backend.application, backend.state, shape_of(backend.statement))
+def _shape(backend: Backend | None) -> str:
+    return "" if backend is None else shape_of(backend.statement)
 
 
 def _told(pair: _Pair) -> LockPair:
@@ -141,6 +152,13 @@ def _told(pair: _Pair) -> LockPair:
         count=pair.count,
         total=pair.total,
         longest=longest.seconds,
-        blocker=longest.blocker,
-        waiter=longest.waiter,
+        blocker=_party(longest.blocker, longest.holding),
+        waiter=_party(longest.waiter, longest.waiting),
     )
+
+
+def _party(pid: int, backend: Backend | None) -> Party:
+    if backend is None:
+        # A prepared transaction has no process.
+        return Party(pid, "", "prepared transaction" if pid == 0 else "gone", "")
+    return Party(pid, backend.application, backend.state, _shape(backend))

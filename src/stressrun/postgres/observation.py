@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """A server process that waits for a lock, or that keeps another one waiting.
 
     `statement` is what it runs, or ran last; the age of its transaction is in seconds.
@@ -19,8 +19,7 @@ class Backend:
     transaction_age: float
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter:
+class Waiter(NamedTuple):
     """A session that waits for a lock.
 
     `blockers` are whom it waits for; `lock` is the kind, `relation` the table where it is known.
@@ -36,8 +35,7 @@ class Waiter:
     waited: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(NamedTuple):
     """So many sessions of the database in one state, with one wait; no class: they do not wait."""
 
     state: str | None

@@ -86,7 +86,8 @@ select json_build_object(
   'sessions', (select json_agg(json_build_array(state, wait_event_type, wait_event, sessions))
     from (select state, wait_event_type, wait_event, count(*) as sessions
       from here group by 1, 2, 3) counted),
-  'waits', (select json_agg(waits) from waits),
+  'waits', (select json_agg(
+      json_build_array(pid, blockers, locktype, relation, since, waited)) from waits),
   'written', (select json_object_agg(relation::regclass, pids)
     from written join pg_class on oid = relation where relkind in ('r', 'p')),
   'backends', (select json_agg(json_build_array(pid, application_name, state, left(query, 500),
@@ -291,26 +292,17 @@ def _sample_of(seen: Mapping[str, Any], instant: int) -> Sample:
 
 
 def _waiter(
-    wait: Mapping[str, Any],
-    backends: Mapping[int, Backend],
-    written: Mapping[str, Collection[int]],
+    wait: Sequence[Any], backends: Mapping[int, Backend], written: Mapping[str, Collection[int]]
 ) -> Waiter:
-    pid, relation = wait["pid"], wait["relation"]
-    if relation is None and wait["locktype"] == "transactionid":
+    pid, blockers, lock, relation, since, waited = wait
+    if relation is None and lock == "transactionid":
         both = [
             table
             for table, pids in written.items()
-            if pid in pids and any(blocker in pids for blocker in wait["blockers"])
+            if pid in pids and any(blocker in pids for blocker in blockers)
         ]
         relation = _meant(both, backends[pid].statement)
-    return Waiter(
-        pid=pid,
-        blockers=tuple(wait["blockers"]),
-        lock=_LOCKS.get(wait["locktype"], wait["locktype"]),
-        relation=relation,
-        since=wait["since"],
-        waited=wait["waited"],
-    )
+    return Waiter(pid, tuple(blockers), _LOCKS.get(lock, lock), relation, since, waited)
 
 
 def _meant(tables: Sequence[str], statement: str) -> str | None:

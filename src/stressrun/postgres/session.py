@@ -10,7 +10,7 @@ prepared statement whatever the values are, and nothing is converted under load.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import psycopg
 from psycopg import pq
@@ -166,9 +166,9 @@ class Session:
                 results = yield from fetch_many(self.pgconn)
                 if not results:
                     raise psycopg.OperationalError("the connection was lost")
-            except psycopg.OperationalError:
-                _raise_last_words(answers)
-                raise
+            except psycopg.OperationalError as error:
+                outcome = _outcome(answers) if answers else None
+                raise outcome if _is_last(outcome) else error from None
             if results[0].status == _SYNCHRONISED:
                 return _outcome(answers)
             answers += results
@@ -213,11 +213,9 @@ def _outcome(answers: Sequence[pq.abc.PGresult]) -> pq.abc.PGresult | psycopg.Er
         return error
 
 
-def _raise_last_words(answers: Sequence[pq.abc.PGresult]) -> None:
-    """Raise what the server ended the session with: it did nothing of what came after."""
-    outcome = _outcome(answers) if answers else None
-    if isinstance(outcome, psycopg.Error) and outcome.diag.severity_nonlocalized == "FATAL":
-        raise outcome
+def _is_last(outcome: pq.abc.PGresult | psycopg.Error | None) -> TypeGuard[psycopg.Error]:
+    """Whether the server ended the session with this."""
+    return isinstance(outcome, psycopg.Error) and outcome.diag.severity_nonlocalized == "FATAL"
 
 
 def rows_of(result: pq.abc.PGresult) -> int:

@@ -71,9 +71,7 @@ def _endpoint_load(part: Part) -> Load:
 def _write_load(part: Part) -> Load:
     if "workers" in part:
         return Users(_ramp(part["workers"], Part.number))
-    return Arrivals(
-        _ramp(part["rate"], _rate), part.integer("max_workers", _WRITE_CONNECTIONS)
-    )
+    return Arrivals(_ramp(part["rate"], _rate), part.integer("max_workers", _WRITE_CONNECTIONS))
 
 
 def _ramp(part: Part, read: Callable[[Part], float]) -> Ramp:
