@@ -66,7 +66,7 @@ def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
         "  http p95 < 250ms: all requests in ramp, peak, users\n"
         "  http errors < 1%: all requests in ramp, peak, users\n"
         "  endpoint checkout p99 < 1s in peak: iterations of checkout in peak\n"
-        "  write audit.insert p95 < 50ms: inserts of audit in ramp, peak\n"
+        "  write audit.insert p95 < 50ms: operation insert of audit in ramp, peak\n"
         "\n"
         "teardown\n"
         "  sql: delete from carts where created_by = '${run.id}'\n"
@@ -128,6 +128,51 @@ def test_a_plan_shows_how_requests_are_made(tmp_path: Path) -> None:
         "thresholds\n"
         "  endpoint order p95 < 1s in peak: iterations of order in peak\n"
     )
+
+
+def test_a_plan_shows_what_writes_do_and_how(tmp_path: Path) -> None:
+    path = tmp_path / "stock.yaml"
+    path.write_text("""
+version: 1
+name: stock
+database: postgresql://app@127.0.0.1/app
+writes:
+  - name: w
+    table: products
+    rows: 50
+    columns: {name: {faker: name}, stock: {integer: [0, 9]}}
+    mix: {copy: 1, upsert: 3, restock: 4, sell: 2}
+    operations:
+      restock:
+        sql: |
+          update products set stock = stock + ${integer(1, 5)}
+          where id = ${key}
+      sell: {transaction: ["select ${key}", "select 2"]}
+    update: [stock]
+    batch: 20
+    keys: zipfian
+    protocol: extended
+    isolation: serializable
+    retries: 0
+  - {name: pings, mix: {ping: 1}, operations: {ping: {sql: select 1}}, pipeline: 10}
+stages:
+  - {name: peak, duration: 10s, writes: {rate: 50/s, max_workers: 5}}
+thresholds: [write w.sell p95 < 5ms, write pings errors < 1%]
+""")
+    shown = run(path)
+    assert (
+        "writes, in postgresql://app@127.0.0.1/app\n"
+        "  w: 10 % copy, 30 % upsert, 40 % restock, 20 % sell on products, 20 rows an insert,"
+        " updates set stock, zipfian keys, extended protocol, serializable, no retries\n"
+        "    restock: update products set stock = stock + ${integer(1, 5)} where id = ${key}\n"
+        "    sell, a transaction:\n"
+        "      select ${key}\n"
+        "      select 2\n"
+        "  pings: 100 % ping, 10 in a pipeline\n"
+        "    ping: select 1\n"
+    ) in shown
+    assert "  write w.sell p95 < 5ms: operation sell of w in peak\n" in shown
+    assert "  write pings errors < 1%: operations of pings in peak\n" in shown
 
 
 def test_an_overlay_and_an_assignment_change_the_plan() -> None:

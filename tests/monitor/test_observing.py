@@ -28,7 +28,7 @@ async def observer(shop_url: str) -> AsyncIterator[Observer]:
 async def look_at(observer: Observer, waiting: int) -> Sample:
     """The first sample that shows so many waiting sessions."""
     while True:
-        sample = await observer.sample()
+        sample = (await observer.look()).sample()
         if len(sample.waiters) == waiting:
             return sample
 
@@ -103,13 +103,13 @@ async def test_a_queue_for_one_row_waits_for_the_one_that_holds_it(
 async def test_sessions_are_those_of_the_database_and_clients_those_of_the_server(
     postgres_url: str, connecting: Connecting, observer: Observer
 ) -> None:
-    before = await observer.sample()
+    before = (await observer.look()).sample()
     here = await connecting("here")
     await here.execute("begin")
     async with await connect(postgres_url, guard=Guard(), run_id="there"):
-        after = await observer.sample()
+        after = (await observer.look()).sample()
     assert after.clients - before.clients == 2
-    assert [(each.state, each.wait_event, each.count) for each in after.sessions] == [
+    assert [(each.state, each.wait_event, each.number) for each in after.sessions] == [
         ("idle in transaction", "ClientRead", 1)
     ]
     assert after.longest_transaction is not None
@@ -127,7 +127,8 @@ async def test_a_role_that_may_not_sees_how_many_are_hidden(
     stranger = Observer(Database(url), Guard(), run_id="r2")
     try:
         await stranger.connect()
-        seen, all_of_it = await stranger.sample(), await observer.sample()
+        seen = (await stranger.look()).sample()
+        all_of_it = (await observer.look()).sample()
         assert (await stranger.read()).counters["database"]["datname"] == "shop"
     finally:
         stranger.close()
@@ -163,10 +164,10 @@ async def test_a_look_that_the_server_ends_says_why_and_the_next_goes_on(
         " where application_name = 'stressrun/r1'"
     )
     with pytest.raises(NotSeen, match="57P01 admin_shutdown: terminating connection"):
-        await observer.sample()
+        await observer.look()
     assert not observer.connected
     await observer.connect()
-    assert (await observer.sample()).clients >= 1
+    assert (await observer.look()).sample().clients >= 1
 
 
 async def test_a_look_does_not_wait_for_a_lock(observer: Observer, connecting: Connecting) -> None:
@@ -174,8 +175,8 @@ async def test_a_look_does_not_wait_for_a_lock(observer: Observer, connecting: C
     async with admin.transaction(force_rollback=True):
         await admin.execute("lock table pg_catalog.pg_database")
         with pytest.raises(NotSeen, match="55P03 lock_not_available"):
-            await observer.sample()
-    await observer.sample()
+            await observer.look()
+    await observer.look()
 
 
 async def test_a_server_that_is_not_there_is_not_seen(shop_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -117,7 +118,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     if scenario.database is not None and (settings := list(_database(scenario.database))):
         yield _section("database", settings)
     if scenario.writes:
-        yield _section(f"writes, in {scenario.database_url}", map(_write, scenario.writes))
+        mixes = chain.from_iterable(map(_write, scenario.writes))
+        yield _section(f"writes, in {scenario.database_url}", mixes)
     yield f"stages\n{_stages(scenario)}"
     if scenario.thresholds:
         lines = (_threshold(threshold, scenario) for threshold in scenario.thresholds)
@@ -316,7 +318,7 @@ def _span(think: Think) -> str:
     return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
-def _write(mix: WriteMix) -> str:
+def _write(mix: WriteMix) -> Iterator[str]:
     total = sum(mix.weights.values())
     shares = [f"{_percent(weight / total)} {name}" for name, weight in mix.weights.items()]
     parts = [", ".join(shares) + (f" on {mix.seed.table.name}" if mix.seed else "")]
@@ -325,7 +327,14 @@ def _write(mix: WriteMix) -> str:
     if not mix.weights.keys().isdisjoint(("update", "upsert")):
         parts.append(f"updates set {', '.join(mix.updated_columns)}")
     parts += _exceptions(mix)
-    return f"{mix.name}: {', '.join(parts)}"
+    yield f"{mix.name}: {', '.join(parts)}"
+    for own in mix.named:
+        statements = [" ".join(statement.source.split()) for statement in own.statements]
+        if own.transaction:
+            yield f"  {own.name}, a transaction:"
+            yield from (f"    {statement}" for statement in statements)
+        else:
+            yield f"  {own.name}: {statements[0]}"
 
 
 def _exceptions(mix: WriteMix) -> Iterator[str]:
@@ -338,6 +347,8 @@ def _exceptions(mix: WriteMix) -> Iterator[str]:
         yield mix.isolation
     if mix.pipeline > 1:
         yield f"{mix.pipeline} in a pipeline"
+    if mix.retries != WriteMix(mix.name, None, {}).retries:
+        yield f"{mix.retries or 'no'} retries"
 
 
 def _stages(scenario: Scenario) -> str:
@@ -398,7 +409,8 @@ def _threshold(threshold: Threshold, scenario: Scenario) -> str:
     elif threshold.subject == "endpoint":
         subject = f"iterations of {threshold.name}"
     else:
-        subject = f"{threshold.operation or 'operation'}s of {threshold.name}"
+        operation = threshold.operation
+        subject = f"{f'operation {operation}' if operation else 'operations'} of {threshold.name}"
     return f"{threshold.text}: {subject} in {stages}"
 
 

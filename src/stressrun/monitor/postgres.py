@@ -16,7 +16,7 @@ from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.slowest import Slowest
 from stressrun.monitor.stage_watch import StageWatch
 from stressrun.postgres.findings import Findings, StatementCalls
-from stressrun.postgres.observing import NotSeen, Observer
+from stressrun.postgres.observing import Look, NotSeen, Observer
 from stressrun.postgres.shape import shape_of
 from stressrun.postgres.statistics import MARK, MOST_NAMED, Reading, between, busiest
 from stressrun.postgres.waiting import Lock
@@ -27,6 +27,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 # How long a stage's boundary may wait for the server's statistics.
 _BOUNDARY = 5.0
+# The looks of so many nanoseconds are made into samples together.
+_TOGETHER = 1_000_000_000
 # Samples may be this late (nanoseconds) without being missed.
 _LATE = 1_000_000_000
 # Of the busiest statements some are the monitor's own.
@@ -65,6 +67,7 @@ class PostgresMonitor:
         self._retry_at = 0.0
         self._refused = ""
         self._watch: StageWatch | None = None
+        self._looks: list[Look] = []
         self._before: Reading | None = None
 
     async def run(self) -> None:
@@ -106,6 +109,7 @@ class PostgresMonitor:
         with trio.move_on_after(_BOUNDARY) as boundary:
             await self._look()
             after, why = await self._read()
+        self._see()
         end = time.monotonic_ns()
         if boundary.cancelled_caught:
             watch.miss(end, why)
@@ -136,13 +140,20 @@ class PostgresMonitor:
         async with self._using:
             try:
                 await self._connect()
-                sample = await self._observer.sample()
+                self._looks.append(await self._observer.look())
             except NotSeen as error:
+                self._see()
                 if self._watch is not None:
                     self._watch.miss(time.monotonic_ns(), str(error))
-            else:
-                if self._watch is not None:
-                    self._watch.see(sample)
+        if len(self._looks) * self._interval >= _TOGETHER:
+            self._see()
+
+    def _see(self) -> None:
+        """Have the watch see the looks since the last time."""
+        looks, self._looks = self._looks, []
+        if self._watch is not None:
+            for look in looks:
+                self._watch.see(look.sample())
 
     async def _connect(self) -> None:
         """Connect where that is needed, and not tried too often. Raises NotSeen."""

@@ -147,10 +147,10 @@ class StageWatch:
         for sessions in sample.sessions:
             state = _STATES.get(sessions.state or "")
             if state is not None:
-                counts[state] += sessions.count
+                counts[state] += sessions.number
             if state == "active":
                 wait = (sessions.wait_class or ON_CPU, sessions.wait_event)
-                self._waits[wait] += sessions.count
+                self._waits[wait] += sessions.number
         for state, numbers in self._states.items():
             numbers.add(counts[state])
         if sample.longest_transaction is not None:

@@ -41,7 +41,7 @@ class Sessions(NamedTuple):
     state: str | None
     wait_class: str | None
     wait_event: str | None
-    count: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import trio
@@ -132,6 +132,33 @@ class _Server:
     texts: Query | None
 
 
+class Look(NamedTuple):
+    """A look at the server as it came, at an instant of the monotonic clock in nanoseconds.
+
+    Made into samples together, looks cost less than each for itself.
+    """
+
+    instant: int
+    content: bytes
+
+    def sample(self) -> Sample:
+        seen = json.loads(self.content)
+        backends = {
+            pid: Backend(application or "", state or "", query or "", age or 0.0)
+            for pid, application, state, query, age in seen["backends"] or ()
+        }
+        written = {table: set(pids) for table, pids in (seen["written"] or {}).items()}
+        return Sample(
+            instant=self.instant,
+            clients=seen["clients"],
+            hidden=seen["hidden"],
+            longest_transaction=seen["longest_transaction"],
+            sessions=tuple(Sessions(*counted) for counted in seen["sessions"] or ()),
+            waiters=tuple(_waiter(wait, backends, written) for wait in seen["waits"] or ()),
+            backends=backends,
+        )
+
+
 class Observer:
     """Looks at a scenario's database; for one task at a time.
 
@@ -175,17 +202,17 @@ class Observer:
         try:
             self._server = await self._look_around(connection.info.server_version)
             # It is prepared now: later, that would count as a commit of the load.
-            await self.sample()
+            await self.look()
         except NotSeen:
             self.close()
             raise
 
-    async def sample(self) -> Sample:
+    async def look(self) -> Look:
         """What the server's sessions are doing now. Raises NotSeen."""
         begin = time.monotonic_ns()
         assert self._session is not None
-        seen = await self._value(self._session, self._known.sample, ())
-        return _sample_of(seen, (begin + time.monotonic_ns()) // 2)
+        content = await self._value(self._session, self._known.sample, ())
+        return Look((begin + time.monotonic_ns()) // 2, content)
 
     async def read(self) -> Reading:
         """The cumulative statistics, as far as sessions have told of them. Raises NotSeen."""
@@ -254,9 +281,9 @@ class Observer:
         """The JSON that a query gives, which is one transaction. Raises NotSeen."""
         assert self._session is not None
         unprepared = Session(self._session.connection, EXTENDED)
-        return await self._value(unprepared, query, parameters)
+        return json.loads(await self._value(unprepared, query, parameters) or b"null")
 
-    async def _value(self, session: Session, query: Query, parameters: Sequence[bytes]) -> Any:
+    async def _value(self, session: Session, query: Query, parameters: Sequence[bytes]) -> bytes:
         self._transactions += 1
         result = None
         try:
@@ -267,28 +294,11 @@ class Observer:
             raise NotSeen(f"{error_kind(error)}: {reason(error)}") from error
         if result is None:
             raise NotSeen(f"no answer within {_PATIENCE:g} s")
-        return json.loads(result.get_value(0, 0) or b"null")
+        return result.get_value(0, 0) or b""
 
 
 def _query(*pieces: str) -> Query:
     return Query(pieces)
-
-
-def _sample_of(seen: Mapping[str, Any], instant: int) -> Sample:
-    backends = {
-        pid: Backend(application or "", state or "", query or "", age or 0.0)
-        for pid, application, state, query, age in seen["backends"] or ()
-    }
-    written = {table: set(pids) for table, pids in (seen["written"] or {}).items()}
-    return Sample(
-        instant=instant,
-        clients=seen["clients"],
-        hidden=seen["hidden"],
-        longest_transaction=seen["longest_transaction"],
-        sessions=tuple(Sessions(*counted) for counted in seen["sessions"] or ()),
-        waiters=tuple(_waiter(wait, backends, written) for wait in seen["waits"] or ()),
-        backends=backends,
-    )
 
 
 def _waiter(

@@ -268,7 +268,8 @@ def _threshold(
         part.fault(*_unseen(threshold, stages))
     mix = next((mix for mix in writes if mix.name == threshold.name), None)
     if mix is not None and threshold.operation and threshold.operation not in mix.weights:
-        part.fault(f"{mix.name} makes no {threshold.operation}s, so nothing could be judged")
+        message = f"the mix of {mix.name} has no {threshold.operation}, so nothing could be judged"
+        part.fault(message, f"give it a weight: mix: {{{threshold.operation}: 10}}")
     return threshold
 
 

@@ -44,10 +44,14 @@ Tell = Callable[[str, str, int], None]
 
 
 class Scope:
-    """The variables that are there at one place, from one step to the next."""
+    """The variables that are there at one place, from one step to the next.
 
-    def __init__(self, sources: Sources) -> None:
+    Where there are no steps to capture any, `otherwise` is the hint for those that are not known.
+    """
+
+    def __init__(self, sources: Sources, otherwise: str = "") -> None:
         self._sources = sources
+        self._otherwise = otherwise
         self._captured: set[str] = set()
         self._conditional: set[str] = set()
 
@@ -105,10 +109,12 @@ class Scope:
         if name in self._conditional:
             message = f"{name!r} is captured only where the `when` of a step holds"
             return message, "put what needs it under the same `when`: {when: …, steps: […]}"
+        guess = did_you_mean(name, (*self._captured, "uuid", "now"))
+        if self._otherwise:
+            return f"{name!r} is no variable and no generator", guess or self._otherwise
         message = f"{name!r} is neither captured by an earlier step nor a generator"
         if name in (self._sources.columns.get(LOGIN) or ()):
             return message, f"write ${{{LOGIN}.{name}}}"
-        guess = did_you_mean(name, (*self._captured, "uuid", "now"))
         return message, guess or f"an earlier step captures it by capture: {{{name}: $.path}}"
 
     def _check_column(self, name: str, offset: int, tell: Tell) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from stressrun.data.expressions import Template
+from stressrun.data.references import Reference
+from stressrun.data.templates import Part, Template
 
 # In these nothing is a parameter: comments, texts, quoted names, and bodies between $$.
 _CLOSED = re.compile(
@@ -18,9 +19,18 @@ _WORD = re.compile(r"[A-Za-z]*")
 
 
 def has_closed_parameter(statement: Template) -> bool:
-    """Whether a `${…}` stands where it cannot be a parameter: between quotes, in a comment."""
-    text = "".join(part if isinstance(part, str) else "\0" for part in statement.parts)
+    """Whether a `${…}` stands where it cannot be a parameter: between quotes, in a comment.
+
+    References are none: their values are in the text when the run has started.
+    """
+    text = "".join(map(_shown, statement.parts))
     return any("\0" in match[0] for match in _CLOSED.finditer(text))
+
+
+def _shown(part: Part) -> str:
+    if isinstance(part, Reference):
+        return part.name
+    return part if isinstance(part, str) else "\0"
 
 
 def first_word(statement: str) -> tuple[str, int]:

@@ -19,6 +19,7 @@ KEY = "key"
 _OF_TABLE = ("insert", "update", "delete", "select", "upsert", "copy")
 _MEETS_ROWS = ("update", "delete", "select")
 _RETRIES = 3
+_VARIABLES = "a mix with rows has ${key}, a feeder or a seeded table ${its_name.column}"
 _TRANSACTION_CONTROL = ("begin", "start", "commit", "end", "rollback", "abort")
 
 
@@ -55,14 +56,16 @@ def with_operations(part: Part, mix: WriteMix, sources: Sources) -> WriteMix:
 
 def operations_of(root: Part, name: str) -> tuple[str, ...]:
     """All operations that the mix of a name can have, be its part right or not."""
-    for part in root.items("writes"):
-        if "name" in part and part["name"].value == name:
-            return (*_OF_TABLE, *(own for own, _ in part.entries("operations")))
+    items = root["writes"].value if "writes" in root else ()
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and item.get("name") == name:
+            own = item.get("operations")
+            return (*_OF_TABLE, *(own if isinstance(own, dict) else ()))
     return _OF_TABLE
 
 
 def _operation(name: str, part: Part, mix: WriteMix, sources: Sources) -> NamedOperation:
-    scope = Scope(sources)
+    scope = Scope(sources, otherwise=_VARIABLES)
     if mix.seed is not None and mix.seed.rows:
         scope.capture([KEY])
     transaction = "transaction" in part
@@ -80,7 +83,7 @@ def _statement(part: Part, scope: Scope) -> Template:
     word, offset = first_word(template.source)
     if word in _TRANSACTION_CONTROL:
         hint = "statements of one transaction are a list: transaction: [update …, insert …]"
-        part.fault(f"{word} is stressrun's to send", hint, offset=offset)
+        part.fault(f"{word} is sent by stressrun itself", hint, offset=offset)
     elif word == "copy":
         hint = "give the write mix a table and a weight for it: mix: {copy: 1}"
         part.fault("copy is no statement that can be sent alone", hint, offset=offset)
@@ -102,6 +105,8 @@ def _check_table(part: Part, mix: WriteMix) -> None:
             if key in part:
                 part[key].fault(f"{key} needs a table", "give the write mix a table", at_key=True)
         return
+    if "columns" not in part:
+        part["table"].fault("a table needs columns", "such as columns: {name: {faker: name}}")
     if not mix.seed.rows:
         for name in _MEETS_ROWS:
             if name in mix.weights:
