@@ -39,7 +39,7 @@ def test_each_interval_tells_the_figures_of_each_mix_and_operation() -> None:
     total.merge(books())
     total.merge(books())
     assert list(write_lines(books(), total, 2.0, SCENARIO)) == [
-        "audit 60.0/s, 29.75 MB/s, 1 errors (0.83%), total 240",
+        "audit 60.0/s, 29.75 MB/s, 1 error (0.83 %), total 240",
         "insert 50.0/s avg 5.00 ms p95 5.00 ms p99 5.00 ms",
         "update 10.0/s avg 6.70 ms p95 7.00 ms",
     ]
@@ -62,7 +62,7 @@ def test_a_stage_tells_what_its_mixes_did_in_all() -> None:
     result = StageResult(STAGES[2], 2, elapsed=10.0, books=books())
     result.books.row("operation", "audit.update").retried = 4
     assert list(stage_lines(result, SCENARIO)) == [
-        "writes audit: 120 operations in 10.0 s, 12.0/s, 5.95 MB/s, 12 rows/s, 1 errors (0.83%),"
+        "writes audit: 120 operations in 10.0 s, 12.0/s, 5.95 MB/s, 12 rows/s, 1 error (0.83 %),"
         " +100 rows in the table, 4 tried again after a conflict"
     ]
 

@@ -104,7 +104,7 @@ def _pool(result: StageResult) -> str:
 def _errors(row: Row) -> str:
     ended = _ended(row)
     share = f" ({format_share(row.failed / ended)})" if ended else ""
-    return f"{row.failed:,} errors{share}"
+    return f"{row.failed:,} error{'' if row.failed == 1 else 's'}{share}"
 
 
 def _ended(row: Row) -> int:
