@@ -14,8 +14,9 @@ from stressrun.data.feeders import SequentialRows
 from stressrun.errors import SetupError
 from stressrun.postgres import mix as preparing
 from stressrun.postgres.connection import Connection
-from stressrun.postgres.mix import Program
+from stressrun.postgres.mix import Program, prepare
 from stressrun.postgres.operations import NoRows
+from stressrun.postgres.ownership import claim
 from stressrun.postgres.session import Query, Session
 
 ITEMS = table(
@@ -60,6 +61,10 @@ async def plans(connection: Connection, program: Program, indices: Iterable[int]
             await program.supply.refill(connection, operation.keys_needed)
         found.append((operation.name, operation.text, operation.plan(index)))
     return found
+
+
+async def schema(connection: Connection) -> str:
+    return str(await ask(connection, "select current_schema()"))
 
 
 # What they do, and what they say of it
@@ -247,9 +252,8 @@ async def test_keys_can_be_of_any_type(
 
 
 async def test_names_are_quoted_where_they_need_it(connection: Connection) -> None:
-    schema = await ask(connection, "select current_schema()")
     columns = {"Order": {"integer": [1, 9]}, "user": {"text": "5B"}}
-    filled = table(f"{schema}.Group", columns, key="select")
+    filled = table(f"{await schema(connection)}.Group", columns, key="select")
     weights = {"insert": 1, "update": 1, "delete": 1, "select": 1, "upsert": 1, "copy": 1}
     program = await ready(connection, mix(filled, weights, rows=20, batch=2))
     session = Session(connection)
@@ -424,6 +428,18 @@ async def test_a_table_that_an_operation_cannot_work_on_is_told(
         await ready(connection, mix(table("items", {"n": {"integer": [1, 9]}}), {"upsert": 1}))
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+async def test_a_right_that_is_missing_is_told(connection: Connection) -> None:
+    await ready(connection, mix(ITEMS, {"select": 1}, rows=1))
+    await connection.execute("begin; create role reader; grant select on items to reader")
+    await connection.execute(f"grant usage on schema {await schema(connection)} to reader")
+    claimed = await claim(connection, ITEMS, ledger=None, run_id="r1", url="")
+    await connection.execute("set role reader")
+    writes = mix(ITEMS, {"select": 1, "update": 1}, rows=1)
+    with pytest.raises(SetupError, match="the update of the writes mix cannot be done: permission"):
+        await prepare(writes, connection=connection, random_seed=1, claim=claimed)
+    await connection.execute("rollback")
 
 
 async def test_upserts_into_a_partitioned_table_are_refused(connection: Connection) -> None:

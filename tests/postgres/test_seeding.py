@@ -159,11 +159,11 @@ async def test_progress_is_told_in_rows_up_to_the_last(connection: Connection) -
     filled = table("t", {"data": {"hex": "1KB"}})
     claimed = await claim(connection, filled, ledger=None, run_id="r1", url="")
     await seed_table(
-        connection, Seed(filled, 1000), claim=claimed, random_seed=1, progress=told.append
+        connection, Seed(filled, 4000), claim=claimed, random_seed=1, progress=told.append
     )
     assert told == sorted(told)
     assert len(told) > 10
-    assert told[-1] == 1000
+    assert told[-1] == 4000
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 10_000])

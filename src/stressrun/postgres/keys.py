@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
+from typing import TypeVar
 
 import psycopg
 import trio
 
+from stressrun.data.kinds import ReadSpan
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
+
+T = TypeVar("T")
 
 _FIRST_BLOCK = 10_000
 _LARGEST_BLOCK = 160_000
@@ -41,6 +45,10 @@ class KeySupply:
         if self._left < self._low_mark:
             self._low.set()
         return list(islice(self._keys, count))
+
+    def span(self, render: Callable[[int], T]) -> ReadSpan[T]:
+        """A column of such keys for as many rows as it is asked for."""
+        return lambda rows: map(render, self.take(len(rows)))
 
     async def refill(self, connection: Connection, least: int) -> None:
         """See that it has so many keys. Raises psycopg.Error, and SetupError for taken keys."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 import trio
@@ -11,7 +12,9 @@ from psycopg import sql
 
 from stressrun.data.expressions import compile_parameters
 from stressrun.data.feeders import RowSource
+from stressrun.data.kinds import ReadSpan
 from stressrun.data.mix import draw
+from stressrun.data.pools import MOST_VALUES
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.keys import KeySupply
@@ -26,6 +29,9 @@ from stressrun.postgres.operations import (
     Update,
     Upsert,
     Value,
+    by_column,
+    by_row,
+    reserved_key,
 )
 from stressrun.postgres.ownership import Claim, reserve_keys
 from stressrun.postgres.session import Query, Session
@@ -35,10 +41,13 @@ from stressrun.postgres.values import (
     NOTHING,
     Referenced,
     compile_columns,
+    compile_spans,
     copy_text,
     parameter,
 )
 from stressrun.scenario.model import NamedOperation, WriteMix
+
+T = TypeVar("T")
 
 _MEETS_ROWS = frozenset({"update", "delete", "select"})
 _SEEDED_KEYS = """
@@ -133,14 +142,13 @@ class _Preparation:
         table = mix.seed.table
         tracked = known if self._meets_new_rows() else None
         values: dict[str, Value] = {}
-        if weights.keys() & {"insert", "update", "upsert"}:
+        if weights.keys() & {"update", "upsert"} or ("insert" in weights and mix.batch == 1):
             values = await compile_columns(table, self._seed, parameter, self._referenced)
         operations: dict[str, Operation] = {}
         if "insert" in weights:
-            operations["insert"] = Insert(mix, values, supply, tracked)
+            operations["insert"] = await self._insert(values, supply, tracked)
         if "copy" in weights:
-            fields = await compile_columns(table, self._seed, copy_text, self._referenced)
-            operations["copy"] = Copy(mix, fields, supply)
+            operations["copy"] = await self._copy(supply)
         if known is not None:
             for name, made in (
                 ("update", lambda: Update(mix, values, known)),
@@ -154,6 +162,43 @@ class _Preparation:
             if isinstance(operation, Single):
                 await self._plan(operation)
         return operations
+
+    async def _insert(
+        self, values: Mapping[str, Value], supply: KeySupply | None, known: KnownKeys | None
+    ) -> Insert:
+        mix = self._mix
+        assert mix.seed is not None
+        key = mix.seed.table.key
+        if mix.batch == 1:
+            if supply is not None:
+                values = {key: reserved_key(supply), **values}
+            names, parameters = list(values), by_row(tuple(values.values()))
+        else:
+            spans = await self._spans(parameter)
+            if supply is not None:
+                spans = {key: supply.span(b"%d".__mod__), **spans}
+            names, parameters = list(spans), by_column(tuple(spans.values()))
+        keys_needed = 0 if supply is None else mix.batch
+        return Insert(mix, names, parameters, keys_needed=keys_needed, known=known)
+
+    async def _copy(self, supply: KeySupply | None) -> Copy:
+        mix = self._mix
+        assert mix.seed is not None
+        fields = await self._spans(copy_text)
+        if supply is None:
+            return Copy(mix, fields, keys_needed=0)
+        fields = {mix.seed.table.key: supply.span(str), **fields}
+        return Copy(mix, fields, keys_needed=mix.batch)
+
+    async def _spans(self, render: Callable[[object], T]) -> dict[str, ReadSpan[T]]:
+        """The columns of the table, with all of their values drawn: none is drawn under load."""
+        assert self._mix.seed is not None
+        table = self._mix.seed.table
+        spans = await compile_spans(table, self._seed, render, self._referenced)
+        for span in spans.values():
+            span(range(MOST_VALUES))
+            await trio.lowlevel.checkpoint()
+        return spans
 
     def _meets_new_rows(self) -> bool:
         """Whether rows that inserts and upserts bring are met, besides the seeded ones."""

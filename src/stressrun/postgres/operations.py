@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from psycopg import pq, sql
 from psycopg.abc import PQGen
 
+from stressrun.data.kinds import ReadSpan
 from stressrun.errors import SetupError
 from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.known_keys import KnownKeys
 from stressrun.postgres.session import Done, Parameters, Query, Session, bytes_of, checked, rows_of
 from stressrun.postgres.tables import identifier
+from stressrun.postgres.values import copy_lines
 from stressrun.scenario.model import WriteMix
 
 _MOST_PARAMETERS = 65_535
@@ -92,38 +95,36 @@ class Single:
 class Insert(Single):
     """One statement that inserts `batch` rows, numbered on from the seeded ones.
 
-    Their keys are known to the others where `known` is given.
+    `values` gives the parameters of such rows, whose columns are `names`; of the keys it gives,
+    `keys_needed` are the run's own. Their keys are known to the others where `known` is given.
     """
 
     name = "insert"
 
     def __init__(
-        self, mix: WriteMix, values: Values, supply: KeySupply | None, known: KnownKeys | None
+        self,
+        mix: WriteMix,
+        names: Sequence[str],
+        values: Callable[[range], Parameters],
+        *,
+        keys_needed: int,
+        known: KnownKeys | None,
     ) -> None:
         assert mix.seed is not None
         table = mix.seed.table
-        names = [*([table.key] if supply is not None else ()), *values]
         _check_size(mix, len(names))
-        self._values = tuple(values.values())
+        self._values = values
         self._batch = mix.batch
         self._first = mix.seed.rows
-        self._supply = supply
         self._known = known
-        self.keys_needed = 0 if supply is None else mix.batch
-        self.query = _insert(table.name, names, mix.batch, explicit=supply is not None)
+        self.keys_needed = keys_needed
+        self.query = _insert(table.name, names, mix.batch, explicit=keys_needed > 0)
         if known is not None:
             self.query = _followed_by(self.query, table.key, " returning {}::text")
 
     def plan(self, index: int) -> Parameters:
         first = self._first + index * self._batch
-        rows = range(first, first + self._batch)
-        if self._supply is None:
-            return [value(row) for row in rows for value in self._values]
-        parameters: list[bytes | None] = []
-        for key, row in zip(self._supply.take(self._batch), rows, strict=True):
-            parameters.append(b"%d" % key)
-            parameters += [value(row) for value in self._values]
-        return parameters
+        return self._values(range(first, first + self._batch))
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
         rows = rows_of(result)
@@ -220,7 +221,7 @@ class Upsert(Single):
         self._tracks = tracks
         self._batch = mix.batch
         self._first = mix.seed.rows
-        self._new_key = values[table.key] if supply is None else _reserved(supply)
+        self._new_key = values[table.key] if supply is None else reserved_key(supply)
         self._values = tuple(others.values())
         self.keys_needed = 0 if supply is None else 1
         sets = ", ".join(f"{_column(name)} = excluded.{_column(name)}" for name in _updated(mix))
@@ -250,33 +251,30 @@ class Upsert(Single):
 
 
 class Copy:
-    """A COPY of `batch` rows, numbered like those of inserts; `fields` are texts of its format."""
+    """A COPY of `batch` rows, numbered like those of inserts.
+
+    `fields` are texts of its format, by the columns' names; of the keys among them, `keys_needed`
+    are the run's own.
+    """
 
     name = "copy"
     writes = True
 
     def __init__(
-        self, mix: WriteMix, fields: Mapping[str, Callable[[int], str]], supply: KeySupply | None
+        self, mix: WriteMix, fields: Mapping[str, ReadSpan[str]], *, keys_needed: int
     ) -> None:
         assert mix.seed is not None
-        table = mix.seed.table
         self._fields = tuple(fields.values())
         self._batch = mix.batch
         self._first = mix.seed.rows
-        self._supply = supply
-        self.keys_needed = 0 if supply is None else mix.batch
-        names = [*([table.key] if supply is not None else ()), *fields]
-        columns = ", ".join(map(_column, names))
-        self.text = f"copy {_table(table.name)} ({columns}) from stdin"
+        self.keys_needed = keys_needed
+        columns = ", ".join(map(_column, fields))
+        self.text = f"copy {_table(mix.seed.table.name)} ({columns}) from stdin"
 
     def plan(self, index: int) -> bytes:
         first = self._first + index * self._batch
         rows = range(first, first + self._batch)
-        columns: list[Iterable[str]] = [map(field, rows) for field in self._fields]
-        if self._supply is not None:
-            columns.insert(0, map(str, self._supply.take(self._batch)))
-        lines = map("\t".join, zip(*columns, strict=True))
-        return ("\n".join(lines) + "\n").encode()
+        return copy_lines([field(rows) for field in self._fields]).encode()
 
     def start(self, session: Session, plan: bytes) -> PQGen[pq.abc.PGresult]:
         return session.copy(self.text.encode(), plan)
@@ -289,8 +287,23 @@ class Copy:
         pass
 
 
-def _reserved(supply: KeySupply) -> Value:
-    return lambda number: b"%d" % supply.take(1)[0]
+def by_row(values: Sequence[Value]) -> Callable[[range], Parameters]:
+    """The parameters of rows, value by value: the faster way to a single row."""
+    return lambda rows: [value(row) for row in rows for value in values]
+
+
+def by_column(spans: Sequence[ReadSpan[bytes | None]]) -> Callable[[range], Parameters]:
+    """The parameters of rows, of which all values of a column are read at once."""
+
+    def parameters(rows: range) -> Parameters:
+        return list(chain.from_iterable(zip(*[span(rows) for span in spans], strict=True)))
+
+    return parameters
+
+
+def reserved_key(supply: KeySupply) -> Value:
+    """The next key of the run's own, whatever the row."""
+    return lambda row: b"%d" % supply.take(1)[0]
 
 
 def chosen(known: KnownKeys, index: int) -> bytes:

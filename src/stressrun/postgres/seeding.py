@@ -17,10 +17,10 @@ from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
 from stressrun.postgres.tables import count_rows, identifier, reason
-from stressrun.postgres.values import NOTHING, Referenced, compile_spans, copy_text
+from stressrun.postgres.values import NOTHING, Referenced, compile_spans, copy_lines, copy_text
 from stressrun.scenario.model import Seed
 
-_BLOCK_CHARACTERS = 64 * 1024
+_BLOCK_CHARACTERS = 256 * 1024
 
 Fields = Mapping[str, ReadSpan[str]]
 Progress = Callable[[int], None]
@@ -91,7 +91,7 @@ def _blocks(
         columns: list[Iterable[str]] = [field(numbers) for field in fields]
         if keys:
             columns.insert(0, islice(written_keys, len(numbers)))
-        block = "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
+        block = copy_lines(columns)
         yield block, numbers.stop
         start = numbers.stop
         step = max(1, step * _BLOCK_CHARACTERS // len(block))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import trio
@@ -50,6 +50,11 @@ async def _compiled(
         # Drawing a pool takes its time: a signal need not wait for them all.
         await trio.lowlevel.checkpoint()
     return columns
+
+
+def copy_lines(columns: Sequence[Iterable[str]]) -> str:
+    """Rows in COPY's text format, of columns whose fields are `copy_text`."""
+    return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
 
 
 def copy_text(value: object) -> str:
