@@ -97,7 +97,7 @@ def test_a_scenario_is_tried_and_leaves_the_database_as_it_was(
         ended,
         0,
         "  --once does no writes: audit left out",
-        "list",
+        "list: GET /products?limit=5",
         "  > GET /products?limit=5",
         "  < 200 OK",
         "checkout: POST /carts",

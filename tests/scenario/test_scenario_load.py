@@ -157,11 +157,15 @@ def test_the_kinds_of_services(source: str, service: object, tmp_path: Path) -> 
 
 
 def test_the_only_postgres_service_is_the_default_database(tmp_path: Path) -> None:
-    extra = "services: {db: {postgres: embedded}}\nteardown: [{sql: select 1}]\n"
-    one = loaded(tmp_path, extra)
-    assert one.scenario.database_url == "${services.db.url}"
-    _, resolved = one.resolve(RESOLVED)
-    assert resolved.database_url == RESOLVED["services.db.url"]
+    alone = "services: {db: {postgres: embedded}}\n"
+    extra = alone + "teardown: [{sql: select 1}]\n"
+    # Without a part that needs it, it is there for the monitor.
+    for one in (loaded(tmp_path, alone), loaded(tmp_path, extra)):
+        assert one.scenario.database_url == "${services.db.url}"
+        _, resolved = one.resolve(RESOLVED)
+        assert resolved.database_url == RESOLVED["services.db.url"]
+    two = alone.replace("{db:", "{two: {postgres: embedded}, db:")
+    assert loaded(tmp_path, two).scenario.database is None
     with pytest.raises(ScenarioError, match=r"this needs a database\n.*\n.*\n  say which"):
         loaded(tmp_path, extra.replace("{db:", "{two: {postgres: embedded}, db:"))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -19,6 +20,10 @@ from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Http, Readiness, Tls
 from stressrun.services.process import ServiceProcess, spawn
 from stressrun.services.readiness import until_ready
+
+# Cancelled within a handshake, httpcore leaves its socket to the garbage collector: it is to come
+# before the next test is looked at.
+leaving_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -163,6 +168,7 @@ async def test_a_service_that_is_not_verified_is_asked_without_its_ca(
     await until_ready("api", url, Readiness("/", 20), Guard(), http=careless)
 
 
+@leaving_sockets
 async def test_a_service_that_wants_a_client_certificate_is_shown_it(
     nursery: trio.Nursery, certificates: Certificates
 ) -> None:
@@ -173,16 +179,17 @@ async def test_a_service_that_wants_a_client_certificate_is_shown_it(
     with pytest.raises(SetupError, match="not ready within"):
         await until_ready("api", url, Readiness("/", 0.5), Guard(), http=unknown)
     assert len(requests) == 1
+    gc.collect()
 
 
-# Cancelled within a handshake, httpcore leaves its socket to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@leaving_sockets
 async def test_a_certificate_of_a_ca_that_is_not_trusted_is_told(
     nursery: trio.Nursery, certificates: Certificates
 ) -> None:
     url, _ = await serve(nursery, [200], certificates.server)
     with pytest.raises(SetupError, match="last seen: tls: certificate: "):
         await until_ready("api", url, Readiness("/", 1), Guard())
+    gc.collect()
 
 
 async def test_a_ca_file_that_cannot_be_read_is_not_waited_for(

@@ -31,6 +31,7 @@ from stressrun.postgres.operations import (
     Value,
     by_column,
     by_row,
+    one_of,
     reserved_key,
 )
 from stressrun.postgres.ownership import Claim, reserve_keys
@@ -142,11 +143,16 @@ class _Preparation:
         table = mix.seed.table
         tracked = known if self._meets_new_rows() else None
         values: dict[str, Value] = {}
-        if weights.keys() & {"update", "upsert"} or ("insert" in weights and mix.batch == 1):
-            values = await compile_columns(table, self._seed, parameter, self._referenced)
+        spans: dict[str, ReadSpan[bytes | None]] = {}
+        if weights.keys() & {"insert", "update", "upsert"}:
+            if mix.batch > 1:
+                spans = await self._spans(parameter)
+                values = {name: one_of(span) for name, span in spans.items()}
+            else:
+                values = await compile_columns(table, self._seed, parameter, self._referenced)
         operations: dict[str, Operation] = {}
         if "insert" in weights:
-            operations["insert"] = await self._insert(values, supply, tracked)
+            operations["insert"] = self._insert(values, spans, supply, tracked)
         if "copy" in weights:
             operations["copy"] = await self._copy(supply)
         if known is not None:
@@ -163,22 +169,24 @@ class _Preparation:
                 await self._plan(operation)
         return operations
 
-    async def _insert(
-        self, values: Mapping[str, Value], supply: KeySupply | None, known: KnownKeys | None
+    def _insert(
+        self,
+        values: Mapping[str, Value],
+        spans: Mapping[str, ReadSpan[bytes | None]],
+        supply: KeySupply | None,
+        known: KnownKeys | None,
     ) -> Insert:
         mix = self._mix
         assert mix.seed is not None
-        key = mix.seed.table.key
-        if mix.batch == 1:
-            if supply is not None:
-                values = {key: reserved_key(supply), **values}
-            names, parameters = list(values), by_row(tuple(values.values()))
-        else:
-            spans = await self._spans(parameter)
-            if supply is not None:
-                spans = {key: supply.span(b"%d".__mod__), **spans}
+        key, keys_needed = mix.seed.table.key, 0
+        if supply is not None:
+            keys_needed = mix.batch
+            values = {key: reserved_key(supply), **values}
+            spans = {key: supply.span(b"%d".__mod__), **spans}
+        if mix.batch > 1:
             names, parameters = list(spans), by_column(tuple(spans.values()))
-        keys_needed = 0 if supply is None else mix.batch
+        else:
+            names, parameters = list(values), by_row(tuple(values.values()))
         return Insert(mix, names, parameters, keys_needed=keys_needed, known=known)
 
     async def _copy(self, supply: KeySupply | None) -> Copy:

@@ -301,6 +301,11 @@ def by_column(spans: Sequence[ReadSpan[bytes | None]]) -> Callable[[range], Para
     return parameters
 
 
+def one_of(span: ReadSpan[bytes | None]) -> Value:
+    """A column's value for a single row."""
+    return lambda row: next(iter(span(range(row, row + 1))))
+
+
 def reserved_key(supply: KeySupply) -> Value:
     """The next key of the run's own, whatever the row."""
     return lambda row: b"%d" % supply.take(1)[0]

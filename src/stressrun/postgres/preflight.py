@@ -9,6 +9,7 @@ import psycopg
 
 from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
+from stressrun.postgres.statistics import MARK
 from stressrun.postgres.tables import reason
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.scenario.model import Database
@@ -17,13 +18,13 @@ _OLDEST = 12
 
 # A role that may not monitor sees no type of others' sessions; the server's own have no user or no
 # database.
-_SLOTS = """
+_SLOTS = f"""
 with client as (
     select usesysid, datid from pg_stat_activity
     where coalesce(backend_type, 'client backend') = 'client backend'
       and usesysid is not null and datid is not null
   )
-select current_setting('max_connections')::int,
+select /* {MARK} */ current_setting('max_connections')::int,
   current_setting('superuser_reserved_connections')::int
     + coalesce(current_setting('reserved_connections', true)::int, 0),
   (select count(*) from client),

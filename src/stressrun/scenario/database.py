@@ -22,9 +22,9 @@ _OFTENEST, _RAREST = 0.01, 10.0
 def build_database(
     root: Part, services: Mapping[str, Plain], needing: Part | None
 ) -> Database | None:
-    """The database, by default the only PostgreSQL service if there is a part `needing` one."""
+    """The database, by default the only PostgreSQL service; a part `needing` one has to have it."""
     if "database" not in root:
-        url = None if needing is None else _only_server(needing, services)
+        url = _only_server(needing, services)
         return None if url is None else Database(url)
     part = root.get("database")
     if part is None:
@@ -34,10 +34,12 @@ def build_database(
     return None if url is None else Database(url, **_settings(part))
 
 
-def _only_server(needing: Part, services: Mapping[str, Plain]) -> str | None:
+def _only_server(needing: Part | None, services: Mapping[str, Plain]) -> str | None:
     servers = [name for name, service in services.items() if is_postgres(service)]
     if len(servers) == 1:
         return f"${{services.{servers[0]}.url}}"
+    if needing is None:
+        return None
     hint = "such as database: postgresql://127.0.0.1/app"
     if servers:
         hint = f"say which: database: ${{services.{servers[0]}.url}}"
