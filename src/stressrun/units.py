@@ -6,6 +6,8 @@ Seconds, events per second, fractions of one and bytes are the units inside the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 _NUMBER = r"\d+(?:_\d+)*(?:\.\d+)?"
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,6 +24,7 @@ _LONGEST = 366 * 86_400.0
 _DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
 _RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
+_COUNT = re.compile(r"\d+(?:_\d+)*")
 _SHARE = re.compile(rf"({_NUMBER})%")
 _SIZE = re.compile(rf"({_NUMBER})({'|'.join(sorted(_BYTES, key=len, reverse=True))})")
 
@@ -29,6 +32,7 @@ DURATION_FORM = "a duration such as 250ms, 5s or 1m30s"
 RATE_FORM = "a rate such as 50/s or 1200/m"
 SHARE_FORM = "a share such as 1% or 0.5%"
 SIZE_FORM = "a size such as 512B, 1KB or 4MiB"
+COUNT_FORM = "a whole number such as 0 or 1_000"
 
 
 def parse_duration(text: str) -> float:
@@ -65,6 +69,13 @@ def parse_size(text: str) -> int:
     return round(float(match[1]) * _BYTES[match[2]])
 
 
+def parse_count(text: str) -> int:
+    """A whole number, `1_000`. Raises ValueError for any other form."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is not {COUNT_FORM}")
+    return int(text)
+
+
 def format_duration(seconds: float) -> str:
     """Three significant digits in the unit that reads best: `84.2 µs`, `250 ms`, `1.20 s`."""
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s")):
@@ -85,8 +96,38 @@ def format_share(fraction: float) -> str:
     return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.2f} %"
 
 
+def format_size(size: float) -> str:
+    """`512 B`, `1.20 MB`."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if abs(size) >= factor:
+            return f"{_three_digits(size / factor)} {unit}"
+    return f"{size:.0f} B"
+
+
+def format_count(number: float) -> str:
+    """`1,234`."""
+    return f"{number:,.0f}"
+
+
 def _three_digits(value: float) -> str:
     magnitude = abs(value)
     if magnitude == 0 or magnitude >= 99.95:
         return f"{value:.0f}"
     return f"{value:.1f}" if magnitude >= 9.995 else f"{value:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How figures of one unit are written and shown; `suffixes` are the usual ones, if any."""
+
+    form: str
+    suffixes: tuple[str, ...]
+    parse: Callable[[str], float]
+    format: Callable[[float], str]
+
+
+DURATION = Unit(DURATION_FORM, ("s", "ms"), parse_duration, format_duration)
+RATE = Unit(RATE_FORM, ("/s",), parse_rate, format_rate)
+SHARE = Unit(SHARE_FORM, ("%",), parse_share, format_share)
+SIZE = Unit(SIZE_FORM, ("KB", "MB"), parse_size, format_size)
+COUNT = Unit(COUNT_FORM, (), parse_count, format_count)

@@ -29,7 +29,7 @@ def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
     assert run(CHECKOUT) == (
         "checkout\n"
         "The checkout service's critical path, with PostgreSQL write pressure beside it.\n"
-        "environment development · random seed 42 · 1 worker · 55 s of load\n"
+        "environment development · random seed 42 · 1 worker process · 55 s of load\n"
         "\n"
         "services, in the order of their start\n"
         "  db: embedded PostgreSQL, database postgres, user postgres"
@@ -67,6 +67,10 @@ def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
         "  http errors < 1%: all requests in ramp, peak, users\n"
         "  endpoint checkout p99 < 1s in peak: iterations of checkout in peak\n"
         "  write audit.insert p95 < 50ms: operation insert of audit in ramp, peak\n"
+        "  http achieved >= 95% in ramp: all iterations in ramp; built in\n"
+        "  http achieved >= 95% in peak: all iterations in peak; built in\n"
+        "  write audit achieved >= 95% in peak: operations of audit in peak; built in\n"
+        "  write audit errors < 1%: operations of audit in ramp, peak; built in\n"
         "\n"
         "teardown\n"
         "  sql: delete from carts where created_by = '${run.id}'\n"
@@ -79,7 +83,7 @@ def test_a_plan_shows_how_requests_are_made(tmp_path: Path) -> None:
     path.write_text(ORDERS.read_text())
     assert run(path) == (
         "orders\n"
-        "environment development · random seed 1 · 1 worker · 145 s of load\n"
+        "environment development · random seed 1 · 1 worker process · 145 s of load\n"
         "\n"
         "seeding, in postgresql://app@127.0.0.1/app\n"
         "  100 rows of products (sku text)\n"
@@ -127,6 +131,10 @@ def test_a_plan_shows_how_requests_are_made(tmp_path: Path) -> None:
         "\n"
         "thresholds\n"
         "  endpoint order p95 < 1s in peak: iterations of order in peak\n"
+        "  http achieved >= 95% in peak: all iterations in peak; built in\n"
+        "  http achieved >= 95% in batch: all iterations in batch; built in\n"
+        "  http achieved >= 95% in each: all iterations in each; built in\n"
+        "  http errors < 1%: all requests in peak, batch, each; built in\n"
     )
 
 
@@ -177,7 +185,7 @@ thresholds: [write w.sell p95 < 5ms, write pings errors < 1%]
 
 def test_an_overlay_and_an_assignment_change_the_plan() -> None:
     shown = run(CHECKOUT, "-e", "staging", "--set", "endpoints.browse.weight=2")
-    assert "environment staging · random seed 42 · 1 worker · 55 s of load" in shown
+    assert "environment staging · random seed 42 · 1 worker process · 55 s of load" in shown
     assert "may touch staging.example.com" in shown
     assert "db: there already at postgresql://app@127.0.0.1/app" in shown
     assert "browse: 50 % of iterations" in shown

@@ -68,9 +68,9 @@ def test_a_wait_that_a_stage_finds_counts_from_the_stage_s_start() -> None:
 
 
 def test_waits_are_grouped_by_statements_and_place() -> None:
-    statements = {1: "update a", 2: "update a", 3: "delete", 8: "hold", 9: "hold"}
+    statements = {1: "update a", 2: "update a", 3: "delete", 9: "hold"}
     waits = seen(
-        look(100, waiter(1, 9, waited=50), waiter(2, 8, waited=80), statements=statements),
+        look(100, waiter(1, 9, waited=50), waiter(2, 9, waited=80), statements=statements),
         look(200, waiter(3, 9, waited=20), statements=statements),
     )
     assert [(pair.count, pair.waiter.statement, pair.waiter.pid) for pair in waits.pairs] == [
@@ -78,6 +78,29 @@ def test_waits_are_grouped_by_statements_and_place() -> None:
         (1, "delete", 3),
     ]
     assert waits.others == 0
+
+
+def test_who_else_blocks_with_the_same_statement_is_named_beside() -> None:
+    both = {1: "update a", 2: "update a", 8: "hold", 9: "hold"}
+    waits = seen(
+        look(100, waiter(1, 9, waited=50), waiter(2, 8, waited=80), statements=both),
+    )
+    assert [(pair.count, pair.blocker.application) for pair in waits.pairs] == [
+        (1, "app 8"),
+        (1, "app 9"),
+    ]
+
+
+def test_a_lock_of_another_kind_than_of_rows_or_tables_is_named() -> None:
+    (pair,) = seen(look(100, waiter(1, 9, waited=10, lock="extend"))).pairs
+    assert pair.place == "products (extend lock)"
+
+
+def test_waits_shorter_than_the_time_between_samples_are_counted_by_the_samples() -> None:
+    # Of two sessions one waits whenever it is looked, each time anew.
+    waits = seen(*(look(100 * n, waiter(n, 9, waited=10)) for n in range(1, 11)), look(1100))
+    assert waits.total == pytest.approx(0.1)
+    assert waits.estimated == pytest.approx(1.0)
 
 
 def test_only_so_many_pairs_are_named() -> None:

@@ -61,7 +61,8 @@ def test_a_run_that_leaves_enough_connections_is_taken(
             14,
             "the run needs 14 connections; the server has 100, 3 of them reserved, 90 in use by "
             "others: 7 are free, and 5 must stay free (database.min_free_connections)",
-            "close other clients, give the stages fewer workers, or raise max_connections to 112",
+            "close other clients, give the stages fewer workers (max_workers beside a rate), "
+            "or raise max_connections to 112",
         ),
         (
             Slots(100, 3, 98),

@@ -9,8 +9,8 @@ from typing import Any
 
 import jsonschema
 
+from findings_samples import COUNTED, NOTHING, QUIET
 from stressrun.postgres.findings import (
-    Connections,
     Extent,
     Findings,
     Gap,
@@ -21,45 +21,12 @@ from stressrun.postgres.findings import (
     SlowRequests,
     StatementCalls,
     States,
-    WaitShare,
 )
-from stressrun.postgres.statistics import Checkpoints, Io, Statistics, TableActivity, Wal
+from stressrun.postgres.statistics import Checkpoints, TableActivity
 from stressrun.report.database import database_lines, database_part
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schema" / "report.schema.json").read_text(encoding="utf-8")
-)
-NOTHING = LockWaits(count=0, total=0.0, longest=0.0, pairs=(), others=0)
-COUNTED = Statistics(
-    commits=12_345,
-    rollbacks=3,
-    deadlocks=0,
-    temp_files=0,
-    temp_bytes=0,
-    blocks_hit=999,
-    blocks_read=1,
-    cache_hit_ratio=0.999,
-    wal=Wal(45_200_000, 10, 1, 0),
-    checkpoints=Checkpoints(0, 0, 0, 0.0, 0.0),
-    io=(Io("client backend", 1, 2, 3, 4, 5),),
-    tables=(),
-    other_tables=0,
-)
-QUIET = Findings(
-    samples=20,
-    gaps=(),
-    connections=Connections(max=7, mean=6.5, least_free=89, limit=97),
-    states=States(Extent(2, 0.4), Extent(6, 6.1), Extent(0, 0.0)),
-    longest_transaction=0.02,
-    waits=(
-        WaitShare("CPU", None, 0.6),
-        WaitShare("IO", "WALSync", 0.398),
-        WaitShare("Client", "ClientRead", 0.002),
-    ),
-    lock_waits=NOTHING,
-    slow_requests=None,
-    statistics=COUNTED,
-    statements=None,
 )
 HOLDER = Party(4711, "psql", "idle in transaction", "update products set stock = ?")
 WAITER = Party(4712, "stressrun/r1", "active", "delete from products")
@@ -87,9 +54,9 @@ def test_a_quiet_database_takes_two_lines() -> None:
 
 def test_a_lock_wait_names_both_sides_the_place_and_the_longest() -> None:
     pair = LockPair("products", 14, 3.2, 1.2, HOLDER, WAITER)
-    found = replace(QUIET, lock_waits=LockWaits(16, 3.5, 1.2, (pair,), 2))
+    found = replace(QUIET, lock_waits=LockWaits(16, 3.5, 4.1, 1.2, (pair,), 2))
     assert lines(found)[2:] == [
-        "  lock waits: 16 seen, 3.50 s in all, longest 1.20 s",
+        "  lock waits: 16 seen, longest 1.20 s; about 4.10 s of waiting in all",
         "    14 × products, longest 1.20 s: pid 4712 (this run) waited for "
         "pid 4711 (psql, idle in transaction)",
         "      waiting: delete from products",
@@ -166,7 +133,7 @@ def test_texts_are_masked() -> None:
     found = replace(
         QUIET,
         gaps=(Gap(0, 1, "secret gone"),),
-        lock_waits=LockWaits(1, 1.0, 1.0, (pair,), 0),
+        lock_waits=LockWaits(1, 1.0, 1.0, 1.0, (pair,), 0),
         statements=(StatementCalls("set password = secret", 1, 1.0, 0, None),),
     )
     masked = found.masked(lambda text: text.replace("secret", "***").replace("psql", "***"))

@@ -192,7 +192,7 @@ def test_the_console_tells_the_whole_run() -> None:
         "└ POST /carts",
         "browse: 1 × status 503",
         "✓ http errors < 1%",
-        "✗ http p95 < 1ms   (400 ms)",
+        "✗ http p95 < 1ms   (400 ms, 400 × as much)",
         "✗ endpoint checkout p99 < 1s   (no data)",
         "verdict: failed (exit code 1)",
         "cause: threshold failed: http p95 < 1ms",

@@ -10,7 +10,9 @@ from stressrun.report.writes import pool_line, stage_lines, write_lines
 from verdict_samples import MS, STAGES, scenario
 
 SCENARIO = scenario()
-READING = PoolReading(most=8, allowed=8, open=7, active=5, waiting=0, server_free=40, lost=False)
+READING = PoolReading(
+    most=8, allowed=8, open=7, active=5, most_active=5, waiting=0, server_free=40, lost=False
+)
 
 
 def do(row: Row, count: int, milliseconds: int, added: int = 0) -> None:
@@ -69,13 +71,13 @@ def test_a_stage_tells_what_its_mixes_did_in_all() -> None:
 
 def test_a_stage_tells_how_its_connections_were_used() -> None:
     pool = Pool()
-    pool.add(READING)
-    pool.add(replace(READING, active=6, waiting=3, server_free=30))
+    pool.add(READING, 0.25)
+    pool.add(replace(READING, most_active=6, waiting=3, server_free=30), 0.25)
     result = StageResult(STAGES[2], 2, elapsed=10.0, pool=pool)
     assert list(stage_lines(result, SCENARIO)) == [
         "connections: up to 6 active of 8 at most, up to 3 operations waiting for one;"
         " at least 30 free on the server"
     ]
-    pool.add(replace(READING, allowed=2, server_free=5))
+    pool.add(replace(READING, allowed=2, server_free=5), 0.25)
     (line,) = stage_lines(result, SCENARIO)
     assert line.endswith("; cut to 2 for a while, to keep as many free as the floor says")

@@ -40,8 +40,8 @@ def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path) -> None:
         assert told.splitlines()[:2] == [
             "the run needs 7 connections; the server has 20, 3 of them reserved, 10 in use by "
             "others: 7 are free, and 5 must stay free (database.min_free_connections)",
-            "remedy: close other clients, give the stages fewer workers, "
-            "or raise max_connections to 25",
+            "remedy: close other clients, give the stages fewer workers "
+            "(max_workers beside a rate), or raise max_connections to 25",
         ]
         assert_database_is_untouched(url)
         assert_nothing_is_left(ended)

@@ -198,8 +198,9 @@ CHANGED = {
     ),
     "mapping for a threshold": Changed(
         "- http errors < 1%",
-        "- ☞{check: http}",
-        "expected a threshold such as http p95 < 250ms, not a mapping",
+        "- ☞{chek: http}",
+        "'check' is missing",
+        more=1,
     ),
     "number for a load": Changed(
         "{vus: 20}", "☞20", "expected a load such as {rate: 50/s} or {vus: 20}, not 20"
@@ -400,10 +401,13 @@ CHANGED = {
         "did you mean 'insert'?",
     ),
     "unknown metric": Changed(
-        "http p95", "http ☞p96", "expected a metric, not 'p96'", "did you mean 'p99'?"
+        "http p95", "http ☞mena", "expected a metric, not 'mena'", "did you mean 'mean'?"
     ),
     "unknown subject": Changed(
-        "http p95", "☞htp p95", "expected http, endpoint NAME or write NAME", "did you mean 'http'?"
+        "http p95",
+        "☞htp p95",
+        "expected http, endpoint NAME, write NAME, postgres",
+        "did you mean 'http'?",
     ),
     "threshold without a unit": Changed(
         "< 250ms", "< ☞250", "250 has no unit: write 250s or 250ms"
@@ -414,10 +418,57 @@ CHANGED = {
     "threshold that ends early": Changed(
         "http p95 < 250ms", "http p95 <☞", "the threshold ends where a duration"
     ),
-    "threshold on a warm-up": Changed(
-        "- endpoint checkout p99 < 1s in peak",
-        "- ☞endpoint checkout p99 < 1s in warm-up",
-        "warm-up is a warm-up stage, which is shown and not judged",
+    "unknown kind of errors": Changed(
+        "http p95 < 250ms",
+        "http errors.☞tiemout < 1%",
+        "expected a kind of errors, not 'tiemout'",
+        "did you mean 'timeout'?",
+    ),
+    "kind of errors of another subject": Changed(
+        "http p95 < 250ms",
+        "write audit errors.☞503 < 1%",
+        "expected a kind of errors, not '503'",
+        "a SQLSTATE such as 40P01",
+    ),
+    "metric of another subject": Changed(
+        "http p95", "postgres ☞p95", "expected a metric, not 'p95'", "write connections, free"
+    ),
+    "count with a unit": Changed(
+        "http p95 < 250ms",
+        "postgres deadlocks < ☞1%",
+        "'deadlocks' is compared with a whole number",
+    ),
+    "words after a threshold": Changed(
+        "< 250ms", "< 250ms ☞on peak", "expected `in STAGE`, `over WINDOW` or the end, not 'on'"
+    ),
+    "window without a unit": Changed("< 250ms", "< 250ms over ☞10", "10 has no unit: write 10s"),
+    "window that is too short": Changed(
+        "< 250ms", "< 250ms over ☞500ms", "a window is at least a second long"
+    ),
+    "window longer than all stages": Changed(
+        "- http p95 < 250ms",
+        "- ☞http p95 < 250ms over 1h",
+        "no stage that it looks at lasts for 60 min 0 s",
+        "make the window at most",
+    ),
+    "window of what is no load": Changed(
+        "http p95 < 250ms", "postgres lock_waits < 5 ☞over 5s", "figures of postgres are of whole"
+    ),
+    "plan of users": Changed(
+        "- http p95 < 250ms",
+        "- ☞http achieved > 9% in users",
+        "virtual users and workers have no plan to achieve",
+    ),
+    "end of a run that is found at its end": Changed(
+        "- http p95 < 250ms",
+        "- {check: postgres deadlocks < 1, abort: ☞true}",
+        "figures of postgres are known at a stage's end only",
+    ),
+    "patience without an abort": Changed(
+        "- http p95 < 250ms",
+        "- {check: http p95 < 250ms, ☞after: 5s}",
+        "there is no abort that could wait for it",
+        "add abort: true",
     ),
     "threshold on an idle section": Changed(
         "- write audit.insert p95 < 50ms",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stressrun.scenario.figures import is_of_kind
 from stressrun.scenario.model import Ramp, Stage, Threshold, Users
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 
@@ -47,7 +48,58 @@ def test_a_threshold_is_read(text: str, expected: tuple[object, ...]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "metric", "value"),
+    [
+        ("http p75 < 1s", "p75", 1.0),
+        ("endpoint browse p9999 < 1s", "p9999", 1.0),
+        ("http errors.5xx <= 0%", "errors.5xx", 0.0),
+        ("http errors.connect_timeout < 1%", "errors.connect_timeout", 0.01),
+        ("write audit.insert errors.40P01 < 1%", "errors.40P01", 0.01),
+        ("write audit errors.connection_lost < 1%", "errors.connection_lost", 0.01),
+        ("http dropped < 5%", "dropped", 0.05),
+        ("write audit achieved >= 99.5%", "achieved", 0.995),
+        ("http count >= 1_000", "count", 1000),
+        ("postgres longest_lock_wait < 50ms", "longest_lock_wait", 0.05),
+        ("postgres wal < 1GB", "wal", 1e9),
+        ("postgres cache_hits > 95%", "cache_hits", 0.95),
+        ("generator p99 < 1ms", "p99", 0.001),
+        ("generator cpu < 90%", "cpu", 0.9),
+    ],
+)
+def test_every_subject_has_figures_in_their_units(text: str, metric: str, value: float) -> None:
+    threshold = parse_threshold(text, NAMES)
+    assert (threshold.metric, threshold.value) == (metric, pytest.approx(value))
+
+
+def test_a_threshold_can_hold_over_windows_of_a_stage() -> None:
+    threshold = parse_threshold("http p95 < 1s in peak over 10s", NAMES)
+    assert (threshold.stage, threshold.window) == ("peak", 10.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "is_it"),
+    [
+        ("status 503", "503", True),
+        ("status 503", "5xx", True),
+        ("status 503", "status", True),
+        ("status 403", "5xx", False),
+        ("timeout", "timeout", True),
+        ("connect timeout", "connect_timeout", True),
+        ("connect timeout", "timeout", False),
+        ("tls: certificate", "tls", True),
+        ("expect: $.id", "expect", True),
+        ("closed early", "closed", True),
+        ("40P01 deadlock_detected", "40P01", True),
+        ("slowly", "slow", False),
+    ],
+)
+def test_an_error_is_of_a_kind_by_its_first_words(error: str, kind: str, is_it: bool) -> None:
+    assert is_of_kind(error, kind) is is_it
+
+
 WORDS = ["http", "endpoint", "write", "browse", "audit", "p95", "<", ">=", "5", "5ms", "%", "in"]
+WORDS += ["postgres", "generator", "errors.5xx", "errors.", "over", "10s", "count", "p0"]
 
 
 @given(st.lists(st.sampled_from(WORDS)))
@@ -76,4 +128,5 @@ def test_a_threshold_looks_at_judged_stages_that_load_its_subject() -> None:
     assert looked_at("endpoint", "requests") == (requests,)
     assert looked_at("write", None) == (writes,)
     assert looked_at("write", "requests") == ()
-    assert looked_at("http", "warm-up") == ()
+    assert looked_at("http", "warm-up") == (warm_up,)
+    assert looked_at("postgres", None) == looked_at("generator", None) == (requests, writes)

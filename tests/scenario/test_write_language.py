@@ -73,7 +73,8 @@ def test_all_that_a_mix_can_say(tmp_path: Path) -> None:
     assert (mix.batch, mix.updated_columns, mix.keys) == (10, ("stock",), "zipfian")
     assert (mix.protocol, mix.isolation) == ("extended", "repeatable read")
     assert (mix.retries, mix.pipeline) == (7, 1)
-    (threshold,) = one.scenario.thresholds
+    threshold, *built_in = one.scenario.thresholds
+    assert all(each.built_in for each in built_in)
     assert (threshold.name, threshold.operation, threshold.value) == ("w", "restock", 0.005)
 
 

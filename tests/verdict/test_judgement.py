@@ -3,8 +3,7 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 import pytest
 
 from stressrun.errors import ExitCode, RefusedError, SetupError, StressrunError
-from stressrun.verdict.generator import OwnFault
-from stressrun.verdict.judgement import judge
+from stressrun.verdict.judgement import Fault, judge
 from stressrun.verdict.thresholds import Evaluation
 from verdict_samples import threshold
 
@@ -18,19 +17,18 @@ class InvalidError(StressrunError):
 
 
 @pytest.mark.parametrize(
-    ("residue", "signal", "failure", "thresholds", "undelivered", "verdict", "code", "cause"),
+    ("residue", "signal", "failure", "thresholds", "verdict", "code", "cause"),
     [
-        ([], None, None, [GOOD], [], "passed", 0, ""),
-        ([], None, None, [GOOD], ["stage s hung"], "failed", 1, "stage s hung"),
-        ([], None, None, [GOOD, SLOW], ["x"], "failed", 1, "threshold failed: http p95 < 1ms"),
-        ([], None, None, [SLOW, EMPTY], [], "failed", 1, "http p95 < 1ms and 1 more"),
-        ([], None, InvalidError("lost"), [], [], "invalid", 4, "lost"),
-        ([], None, SetupError("no port"), [], [], "error", 3, "no port"),
-        ([], None, RefusedError("no"), [], [], "error", 6, "no"),
-        ([], SIGINT, SetupError("no port"), [], [], "interrupted", 130, "stopped by SIGINT"),
-        ([], SIGTERM, None, [], [], "interrupted", 143, "stopped by SIGTERM"),
-        ([], SIGHUP, None, [], [], "interrupted", 129, "stopped by SIGHUP"),
-        (["table t"], SIGINT, InvalidError("lost"), [SLOW], ["x"], "error", 5, "table t"),
+        ([], None, None, [GOOD], "passed", 0, ""),
+        ([], None, None, [GOOD, SLOW], "failed", 1, "threshold failed: http p95 < 1ms"),
+        ([], None, None, [SLOW, EMPTY], "failed", 1, "http p95 < 1ms and 1 more"),
+        ([], None, InvalidError("lost"), [], "invalid", 4, "lost"),
+        ([], None, SetupError("no port"), [], "error", 3, "no port"),
+        ([], None, RefusedError("no"), [], "error", 6, "no"),
+        ([], SIGINT, SetupError("no port"), [], "interrupted", 130, "stopped by SIGINT"),
+        ([], SIGTERM, None, [], "interrupted", 143, "stopped by SIGTERM"),
+        ([], SIGHUP, None, [], "interrupted", 129, "stopped by SIGHUP"),
+        (["table t"], SIGINT, InvalidError("lost"), [SLOW], "error", 5, "table t"),
     ],
 )
 def test_of_several_causes_the_gravest_is_told(
@@ -38,7 +36,6 @@ def test_of_several_causes_the_gravest_is_told(
     signal: Signals | None,
     failure: StressrunError | None,
     thresholds: list[Evaluation],
-    undelivered: list[str],
     verdict: str,
     code: int,
     cause: str,
@@ -48,9 +45,8 @@ def test_of_several_causes_the_gravest_is_told(
         residue=residue,
         signal=signal,
         failure=failure,
-        own_fault=None,
+        fault=None,
         thresholds=thresholds,
-        undelivered=undelivered,
     )
     assert (judgement.verdict, judgement.exit_code) == (verdict, code)
     assert cause in judgement.cause
@@ -62,9 +58,8 @@ def test_a_threshold_without_data_says_what_it_needs() -> None:
         residue=[],
         signal=None,
         failure=None,
-        own_fault=None,
+        fault=None,
         thresholds=[EMPTY],
-        undelivered=[],
     )
     assert "a p99 needs 100 values" in judgement.remedy
 
@@ -75,9 +70,8 @@ def test_a_fault_of_the_generator_s_own_makes_the_figures_invalid() -> None:
         residue=[],
         signal=None,
         failure=None,
-        own_fault=OwnFault("the generator was out of local ports", "keep connections"),
+        fault=Fault("the generator was out of local ports", "keep connections"),
         thresholds=[SLOW],
-        undelivered=["x"],
     )
     assert (judgement.verdict, judgement.exit_code) == ("invalid", ExitCode.INVALID)
     assert (judgement.cause, judgement.remedy) == (

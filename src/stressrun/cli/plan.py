@@ -14,6 +14,7 @@ from stressrun.cli.options import scenario_options
 from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
 from stressrun.safety.masking import Mask
+from stressrun.scenario.figures import OF_ITERATIONS
 from stressrun.scenario.load import Loaded, load
 from stressrun.scenario.model import (
     ApiKeyAuth,
@@ -137,7 +138,7 @@ def _head(scenario: Scenario) -> str:
     facts = [
         f"environment {scenario.environment}",
         f"random seed {scenario.random_seed}",
-        f"{scenario.workers} worker{'s' if scenario.workers > 1 else ''}",
+        f"{scenario.workers} worker process{'es' if scenario.workers > 1 else ''}",
         f"{planned} of load",
     ]
     if scenario.allow_hosts:
@@ -404,14 +405,29 @@ def _planned(load: Load | None, stage: Stage) -> str:
 
 def _threshold(threshold: Threshold, scenario: Scenario) -> str:
     stages = ", ".join(stage.name for stage in stages_of(threshold, scenario.stages))
-    if threshold.subject == "http":
-        subject = "all requests"
-    elif threshold.subject == "endpoint":
-        subject = f"iterations of {threshold.name}"
-    else:
-        operation = threshold.operation
-        subject = f"{f'operation {operation}' if operation else 'operations'} of {threshold.name}"
-    return f"{threshold.text}: {subject} in {stages}"
+    window = f", over each {_duration(threshold.window)}" if threshold.window else ""
+    abort = ""
+    if threshold.abort:
+        after = f" after {_duration(threshold.after)}" if threshold.after else ""
+        abort = f"; ends the run{after}"
+    built_in = "; built in" if threshold.built_in else ""
+    return f"{threshold.text}: {_subject(threshold)} in {stages}{window}{abort}{built_in}"
+
+
+def _subject(threshold: Threshold) -> str:
+    match threshold.subject:
+        case "http":
+            return "all iterations" if threshold.metric in OF_ITERATIONS else "all requests"
+        case "endpoint":
+            return f"iterations of {threshold.name}"
+        case "write":
+            operation = threshold.operation
+            whose = f"operation {operation}" if operation else "operations"
+            return f"{whose} of {threshold.name}"
+        case "postgres":
+            return "the database"
+        case _:
+            return "the generator"
 
 
 def _teardown(teardown: Teardown) -> str:

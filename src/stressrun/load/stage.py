@@ -37,7 +37,8 @@ class Generator:
 class PoolReading:
     """How the connections of the write mixes were used at an instant.
 
-    The load has `most` of them, fewer are `allowed` while the server has few left; `waiting` are
+    The load has `most` of them, fewer are `allowed` while the server has few left; `active` are at
+    work, and were in this stage up to `most_active` at once; `waiting` are
     operations that are due and have none. `server_free` is None where the server does not say.
     `lost`: none is left, and the server took no new one when it was last asked.
     """
@@ -46,6 +47,7 @@ class PoolReading:
     allowed: int
     open: int
     active: int
+    most_active: int
     waiting: int
     server_free: int | None
     lost: bool
@@ -53,18 +55,23 @@ class PoolReading:
 
 @dataclass(slots=True)
 class Pool:
-    """How the connections of the write mixes were used over a stage."""
+    """How the connections of the write mixes were used over a stage.
+
+    For `lost_seconds` the server took none.
+    """
 
     last: PoolReading | None = None
     most_active: int = 0
     most_waiting: int = 0
     least_allowed: int | None = None
     least_server_free: int | None = None
+    lost_seconds: float = 0.0
 
-    def add(self, reading: PoolReading) -> None:
-        """Add one reading."""
+    def add(self, reading: PoolReading, seconds: float) -> None:
+        """Add a reading, of so many seconds after the one before it."""
         self.last = reading
-        self.most_active = max(self.most_active, reading.active)
+        self.most_active = max(self.most_active, reading.most_active)
+        self.lost_seconds += seconds if reading.lost else 0.0
         self.most_waiting = max(self.most_waiting, reading.waiting)
         self.least_allowed = _least(self.least_allowed, reading.allowed)
         self.least_server_free = _least(self.least_server_free, reading.server_free)

@@ -38,7 +38,10 @@ _READY = {0: Ready.R, READ: Ready.R, WRITE: Ready.W, READ | WRITE: Ready.RW}
 
 
 class WriteLane:
-    """Drives the operations of a stage; `active` is how many writers are at work now."""
+    """Drives the operations of a stage.
+
+    `active` is how many writers are at work now, `most_active` how many were at once in a stage.
+    """
 
     def __init__(self, pool: Pool, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._pool = pool
@@ -47,6 +50,7 @@ class WriteLane:
         self._busy: set[Writer] = set()
         self._by_descriptor: dict[int, Writer] = {}
         self._mixes: Sequence[MixLoad] = ()
+        self.most_active = 0
 
     @property
     def active(self) -> int:
@@ -65,6 +69,7 @@ class WriteLane:
         """
         self._mixes = mixes
         self._record_lag = record_lag
+        self.most_active = 0
         try:
             async with trio.open_nursery() as self._nursery:
                 await self._drive()
@@ -171,6 +176,7 @@ class WriteLane:
                 self._pool.reserve()
             mix.running += 1
             self._busy.add(writer)
+            self.most_active = max(self.most_active, len(self._busy))
             self._begin(writer, executor, taken, now)
 
     def _renew(self, writer: Writer, now: int) -> None:

@@ -81,7 +81,9 @@ class Task:
     def _keep_sample(self, kind: str, error: Exception) -> None:
         if self.row.wants_sample(kind):
             message = " ".join(str(error).split())
-            self.row.keep(Sample(kind, message, self.operation.text, ""))
+            # Of several statements the one that failed.
+            failed = getattr(error, "__notes__", [self.operation.text])[0]
+            self.row.keep(Sample(kind, message, failed, ""))
 
 
 class Writer:

@@ -77,6 +77,7 @@ class WriteRunner:
             allowed=pool.allowed,
             open=pool.open,
             active=self._lane.active,
+            most_active=self._lane.most_active,
             waiting=sum(mix.waiting(now) for mix in self._mixes),
             server_free=pool.server_free,
             lost=pool.refused and pool.allowed > 0 and not self._lane.connected,

@@ -13,6 +13,8 @@ MOST_PAIRS = 10
 _MOST_PAIRS_KEPT = 500
 _MOST_PLACES = 50
 _ELSEWHERE = "other locks"
+_OF_TABLES = ("row", "table")
+_LONG = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class _Wait:
 
 @dataclass(slots=True)
 class _Pair:
-    """All waits of one statement for another."""
+    """All waits of one statement for another, whose session is of one application."""
 
     longest: _Wait
     count: int = 0
@@ -59,9 +61,10 @@ class LockTally:
     def __init__(self, start: int) -> None:
         self._before = start
         self._open: dict[int, _Wait] = {}
-        self._pairs: dict[tuple[str, str, str], _Pair] = {}
+        self._pairs: dict[tuple[str, str, str, str], _Pair] = {}
         self._count = 0
         self._total = 0.0
+        self._estimated = 0.0
         self._longest = 0.0
         self.by_place: dict[str, Intervals] = {}
 
@@ -75,6 +78,8 @@ class LockTally:
             if seen.get(pid) is not wait:
                 self._end(wait)
         self._open = seen
+        # After a longer while without a sample nobody knows.
+        self._estimated += len(seen) * min(sample.instant - self._before, _LONG) / 1e9
         self._before = sample.instant
         begins: dict[str, int] = {}
         for wait in seen.values():
@@ -91,6 +96,7 @@ class LockTally:
         return LockWaits(
             count=self._count,
             total=self._total,
+            estimated=self._estimated,
             longest=self._longest,
             pairs=tuple(_told(pair) for pair in pairs),
             others=self._count - sum(pair.count for pair in pairs),
@@ -99,7 +105,7 @@ class LockTally:
     def _seen(self, waiter: Waiter, blocker: int, sample: Sample) -> _Wait:
         """The wait that a waiter is in: the one that it was in before, or a new one."""
         now, backends = sample.instant, sample.backends
-        place = waiter.relation or f"{waiter.lock} lock"
+        place = _place(waiter)
         wait = self._open.get(waiter.pid)
         if (
             wait is not None
@@ -128,7 +134,8 @@ class LockTally:
         self._count += 1
         self._total += wait.seconds
         self._longest = max(self._longest, wait.seconds)
-        key = (wait.place, _shape(wait.holding), _shape(wait.waiting))
+        holder = "" if wait.holding is None else wait.holding.application
+        key = (wait.place, holder, _shape(wait.holding), _shape(wait.waiting))
         pair = self._pairs.get(key)
         if pair is None and len(self._pairs) < _MOST_PAIRS_KEPT:
             pair = self._pairs[key] = _Pair(wait)
@@ -139,6 +146,15 @@ class LockTally:
         if place not in self.by_place and len(self.by_place) >= _MOST_PLACES:
             place = _ELSEWHERE
         return self.by_place.setdefault(place, Intervals())
+
+
+def _place(waiter: Waiter) -> str:
+    """The table that is waited for, with the kind of lock where it is not of rows or all of it."""
+    if waiter.relation is None:
+        return f"{waiter.lock} lock"
+    if waiter.lock in _OF_TABLES:
+        return waiter.relation
+    return f"{waiter.relation} ({waiter.lock} lock)"
 
 
 def _shape(backend: Backend | None) -> str:

@@ -73,6 +73,8 @@ class Party:
 class LockPair:
     """Lock waits of one statement for another, on one table; the parties are of the longest.
 
+    Those that were blocked by sessions of another application are another pair.
+
     `place` is the table, or the kind of lock where it belongs to none or is not known.
     """
 
@@ -88,11 +90,14 @@ class LockPair:
 class LockWaits:
     """Lock waits that were seen, each as long as it was seen.
 
-    The `pairs` are those with the most waiting; `others` are waits of pairs that are not named.
+    `estimated` is how long sessions waited in all, as if each sample showed the time since the one
+    before it: so waits count, too, that are shorter than that. The `pairs` are those with the most
+    waiting; `others` are waits of pairs that are not named.
     """
 
     count: int
     total: float
+    estimated: float
     longest: float
     pairs: tuple[LockPair, ...]
     others: int

@@ -116,7 +116,8 @@ def check_floor(found: Slots, needed: int, min_free: int) -> None:
     raise SetupError(
         f"the run needs {_connections(needed)}; {bound}: {max(free, 0)} are free, "
         f"and {min_free} must stay free (database.min_free_connections)",
-        hint=f"close other clients, give the stages fewer workers, or raise {raised}",
+        hint=f"close other clients, give the stages fewer workers "
+        f"(max_workers beside a rate), or raise {raised}",
     )
 
 

@@ -58,7 +58,8 @@ class Statement(Single):
 class Transaction:
     """Statements of the scenario's own, done together; rolled back when one of them fails.
 
-    Each has the reads of its parameters beside it; `begin` is how the transaction begins.
+    A failure bears the statement that failed as its note. Each has the reads of its parameters
+    beside it; `begin` is how the transaction begins.
     """
 
     keys_needed = 0
@@ -83,13 +84,17 @@ class Transaction:
 
     def start(self, session: Session, plan: Sequence[Parameters]) -> PQGen[Done]:
         done = Done(0, 0, 0, 0)
+        running = self._begin
         try:
-            yield from session.command(self._begin)
+            yield from session.command(running)
             for (query, _), parameters in zip(self._statements, plan, strict=True):
+                running = query.text
                 one = _done((yield from session.run(query, parameters)), parameters)
                 done = Done(*map(add, done, one))
-            yield from session.command(b"commit")
-        except psycopg.Error:
+            running = b"commit"
+            yield from session.command(running)
+        except psycopg.Error as error:
+            error.add_note(running.decode())
             yield from session.roll_back()
             raise
         return done

@@ -106,8 +106,8 @@ def _lock_lines(waits: LockWaits, run_id: str) -> Iterator[str]:
     if not waits.count:
         return
     yield (
-        f"  lock waits: {waits.count:,} seen, {format_duration(waits.total)} in all, "
-        f"longest {format_duration(waits.longest)}"
+        f"  lock waits: {waits.count:,} seen, longest {format_duration(waits.longest)}; "
+        f"about {format_duration(waits.estimated)} of waiting in all"
     )
     for pair in waits.pairs[:_PAIRS]:
         yield from _pair_lines(pair, run_id)

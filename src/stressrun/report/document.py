@@ -168,5 +168,8 @@ def _threshold(evaluation: Evaluation) -> dict[str, Any]:
         "metric": evaluation.threshold.metric,
         "limit": evaluation.threshold.value,
         "value": evaluation.value,
+        "margin": evaluation.margin,
         "passed": evaluation.passed,
+        "detail": evaluation.detail,
+        "built_in": evaluation.threshold.built_in,
     }

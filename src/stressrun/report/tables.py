@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import Summary, summarise
+from stressrun.scenario.figures import unit_of
 from stressrun.scenario.model import (
     Arrivals,
     IterationsPerVu,
@@ -214,22 +215,34 @@ def _summary_row(result: StageResult) -> list[str]:
 
 
 def threshold_lines(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Every threshold with its value, failures last."""
+    """Every threshold with its value and its distance from the limit, failures last."""
     ordered_evaluations = sorted(evaluations, key=lambda evaluation: not evaluation.passed)
     return [
-        f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({threshold_value(e)})"
+        f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({', '.join(_facts(e))})"
         for e in ordered_evaluations
     ]
+
+
+def _facts(evaluation: Evaluation) -> Iterator[str]:
+    yield threshold_value(evaluation)
+    if evaluation.margin is not None:
+        yield _margin(evaluation.margin)
+    if evaluation.threshold.built_in:
+        yield "built in"
+    if evaluation.detail:
+        yield evaluation.detail
+
+
+def _margin(margin: float) -> str:
+    if margin >= 0:
+        return f"{margin * 100:.0f} % to spare"
+    return f"{-margin * 100:.0f} % beyond it" if margin > -10 else f"{1 - margin:.0f} × as much"
 
 
 def threshold_value(evaluation: Evaluation) -> str:
     """The value that a threshold was held against, in its metric's unit."""
     if evaluation.value is None:
         return "no data"
-    match evaluation.threshold.metric:
-        case "errors":
-            return format_share(evaluation.value)
-        case "rate":
-            return format_rate(evaluation.value)
-        case _:
-            return format_duration(evaluation.value)
+    unit = unit_of(evaluation.threshold.subject, evaluation.threshold.metric)
+    assert unit is not None
+    return unit.format(evaluation.value)

@@ -51,9 +51,10 @@ from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
-from stressrun.verdict.delivery import undelivered
 from stressrun.verdict.generator import own_fault
 from stressrun.verdict.judgement import interruption, judge
+from stressrun.verdict.live import LiveThresholds
+from stressrun.verdict.target import lost_target
 from stressrun.verdict.thresholds import evaluate
 
 _WATCH_INTERVAL = 0.25
@@ -110,6 +111,7 @@ class Controller:
         self._loading = False
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
+        self._live = LiveThresholds(loaded.scenario)
 
     async def run(self) -> RunFinished:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
@@ -259,14 +261,14 @@ class Controller:
             self._loading = True
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch_services, held)
+                    nursery.start_soon(self._watch_stage, held)
                     await self._run_stage(held.crew, result, monitor)
                     nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
             self._tell(StageFinished(result))
             self._see_that_none_is_lost(held, f"stage {stage.name}")
-            if self._signal is not None:
+            if self._signal is not None or self._live.crossed is not None:
                 return
             if result.pool.last is not None and result.pool.last.lost:
                 raise TargetLost(
@@ -283,9 +285,9 @@ class Controller:
                 hint=f"see its log in {self.directory}",
             )
 
-    async def _watch_services(self, held: _Resources) -> None:
-        """End a stage whose target is gone: the rest of it would measure nothing."""
-        while not held.services.lost():
+    async def _watch_stage(self, held: _Resources) -> None:
+        """End a stage whose target is gone, or which has failed: no more of it is wanted."""
+        while not held.services.lost() and self._live.crossed is None:
             await trio.sleep(_WATCH_INTERVAL)
         self._stopped_at = time.monotonic_ns()
         await held.crew.stop()
@@ -299,6 +301,7 @@ class Controller:
         if monitor is not None:
             monitor.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
+        self._live.start(result.stage)
 
         def measure() -> None:
             end = self._stopped_at or time.monotonic_ns()
@@ -309,6 +312,7 @@ class Controller:
             measure()
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
+            self._live.heard(books, (time.monotonic_ns() - start) / 1e9)
             if monitor is not None:
                 monitor.hear(books.slowest)
 
@@ -345,15 +349,16 @@ class Controller:
     def _conclude(self) -> RunFinished:
         complete = self._is_complete()
         judged = complete and not self._options.once
-        thresholds = evaluate(self._scenario, self._results) if judged else []
+        thresholds = [self._live.crossed] if self._live.crossed is not None else []
+        if judged and not thresholds:
+            thresholds = evaluate(self._scenario, self._results, self._live.worst)
         judgement = judge(
             run_id=self.run_id,
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
-            own_fault=own_fault(self._results),
+            fault=own_fault(self._results) or lost_target(self._results),
             thresholds=thresholds,
-            undelivered=undelivered(self._results),
         )
         return RunFinished(
             run_id=self.run_id,
@@ -384,6 +389,8 @@ class Controller:
     def _interruption(self) -> str:
         if self._signal is not None:
             return interruption(self._signal)
+        if self._live.crossed is not None:
+            return f"ended by the threshold {self._live.crossed.threshold.text}"
         assert self._failure is not None
         return self._failure.message
 

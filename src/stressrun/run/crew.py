@@ -208,7 +208,8 @@ class Crew:
             result.books.merge(books)
             result.generator.add(message["generator"])
             if message["pool"] is not None:
-                result.pool.add(PoolReading(**message["pool"]))
+                seconds = message["generator"]["wall_seconds"]
+                result.pool.add(PoolReading(**message["pool"]), seconds)
             worker.most_running = message["most_running"]
             heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
 

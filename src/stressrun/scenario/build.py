@@ -27,9 +27,7 @@ from stressrun.scenario.model import (
     Seed,
     SeedingStep,
     SqlTeardown,
-    Stage,
     Teardown,
-    Threshold,
     WriteMix,
 )
 from stressrun.scenario.nodes import Fault, Faults, Plain
@@ -47,7 +45,8 @@ from stressrun.scenario.services import build_service
 from stressrun.scenario.stages import build_stage
 from stressrun.scenario.steps import captured_names
 from stressrun.scenario.tables import build_seed
-from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
+from stressrun.scenario.threshold import Names
+from stressrun.scenario.thresholds import build_thresholds
 from stressrun.scenario.urls import base_url
 from stressrun.scenario.writes import build_write, operations_of, with_operations
 
@@ -99,6 +98,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     login, endpoints, requests = _traffic(root, Bodies(files, references), rows.sources)
     rows.check_unique(root, (login, endpoints), writes)
+    database = build_database(root, services, _needing_database(root, services))
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
@@ -107,7 +107,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
-        database=build_database(root, services, _needing_database(root, services)),
+        database=database,
         http=build_http(root.section("http"), files),
         workers=root.integer("workers", 1),
         seeding=_seeding(root, steps, tables, mixes, SeedingSteps(files, references, requests)),
@@ -116,7 +116,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         endpoints=endpoints,
         writes=writes,
         stages=stages,
-        thresholds=_thresholds(root, names, stages, writes),
+        thresholds=build_thresholds(root, names, stages, writes, database),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
         report_interval=root.section("report").duration(
             "interval", _REPORT_INTERVAL, positive=True
@@ -243,44 +243,6 @@ def _needing(root: Part, sections: Sequence[str], steps: Sequence[str]) -> Part 
         if any(key in step for key in steps)
     )
     return next(chain(filled, asking), None)
-
-
-def _thresholds(
-    root: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix]
-) -> tuple[Threshold, ...]:
-    return tuple(
-        threshold
-        for part in root.items("thresholds")
-        if (threshold := _threshold(part, names, stages, writes)) is not None
-    )
-
-
-def _threshold(
-    part: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix]
-) -> Threshold | None:
-    try:
-        threshold = parse_threshold(part.text(), names)
-    except ThresholdError as error:
-        part.fault(error.message, error.hint, offset=error.offset)
-        return None
-    stages_known = len(stages) == len(names.stages)
-    if stages_known and not stages_of(threshold, stages):
-        part.fault(*_unseen(threshold, stages))
-    mix = next((mix for mix in writes if mix.name == threshold.name), None)
-    if mix is not None and threshold.operation and threshold.operation not in mix.weights:
-        message = f"the mix of {mix.name} has no {threshold.operation}, so nothing could be judged"
-        part.fault(message, f"give it a weight: mix: {{{threshold.operation}: 10}}")
-    return threshold
-
-
-def _unseen(threshold: Threshold, stages: Sequence[Stage]) -> tuple[str, str]:
-    what = "writes" if threshold.subject == "write" else "endpoints"
-    stage = next((stage for stage in stages if stage.name == threshold.stage), None)
-    if stage is None:
-        return f"no stage that is judged puts load on the {what}", "warm-up stages are not judged"
-    if stage.warmup:
-        return f"{stage.name} is a warm-up stage, which is shown and not judged", ""
-    return f"{stage.name} puts no load on the {what}", ""
 
 
 def _teardown(part: Part) -> Teardown:

@@ -467,9 +467,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """`text` is the source form; `subject` is http, endpoint or write; `stage` None: all judged.
+    """`text` is the source form; `subject` is the first word of it; `stage` None: all judged.
 
-    `value` is in seconds for times, a fraction for errors, per second for rates.
+    `value` is in the unit of the metric: seconds, a fraction, per second, bytes or a number. With
+    a `window` (seconds) it must hold in every one of each stage. One that does `abort` ends the
+    run as soon as it is crossed, but not in the first seconds, `after`, of a stage. `built_in`
+    are those that hold without being written.
     """
 
     text: str
@@ -480,6 +483,10 @@ class Threshold:
     operator: str
     value: float
     stage: str | None
+    window: float | None = None
+    abort: bool = False
+    after: float = 0.0
+    built_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,36 +1,38 @@
 """The grammar of thresholds.
 
-threshold  = subject metric comparison value ["in" STAGE]
-subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION]
-metric     = "p50" | "p90" | "p95" | "p99" | "p999" | "mean" | "max" | "errors" | "rate"
+threshold  = subject metric comparison value ["in" STAGE] ["over" WINDOW]
+subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION] | "postgres" | "generator"
+metric     = a percentile such as "p95" or "p999", or another figure of the subject
 comparison = "<" | "<=" | ">" | ">="
+
+Which figures a subject has, and their units, is told in `figures`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.scenario.figures import (
+    ERRORS_OF_KIND,
+    LOADS,
+    SUBJECTS,
+    kinds_of,
+    metrics_of,
+    unit_of,
+)
 from stressrun.scenario.model import Stage, Threshold
 from stressrun.scenario.wording import one_of, there_are
-from stressrun.units import (
-    DURATION_FORM,
-    RATE_FORM,
-    SHARE_FORM,
-    parse_duration,
-    parse_rate,
-    parse_share,
-)
+from stressrun.units import DURATION, SHARE, Unit
 
-TIMES = ("p50", "p90", "p95", "p99", "p999", "mean", "max")
-METRICS = (*TIMES, "errors", "rate")
 OPERATORS = ("<", "<=", ">", ">=")
 
 _WORD = re.compile(r"<=|>=|[<>]|[^\s<>]+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_SHORTEST_WINDOW = 1.0
 
 
 class ThresholdError(StressrunError):
@@ -55,32 +57,41 @@ class Names:
 def parse_threshold(text: str, names: Names) -> Threshold:
     """A threshold from its source form. Raises ThresholdError."""
     words = _Words(text)
-    subject = words.one_of(("http", "endpoint", "write"), "http, endpoint NAME or write NAME")
+    subject = words.one_of(SUBJECTS, "http, endpoint NAME, write NAME, postgres or generator")
     name = operation = None
     if subject == "endpoint":
         name = words.known(names.endpoints, "endpoint")
     elif subject == "write":
         name, operation = words.write(names.writes)
-    metric = words.one_of(METRICS, "a metric")
+    metric, unit = words.metric(subject)
     operator = words.one_of(OPERATORS, "a comparison")
-    value = words.value(metric)
-    stage = None
-    if words.more:
-        words.one_of(("in",), "`in STAGE` or the end")
+    value = words.value(metric, unit)
+    stage = window = None
+    if words.next_is("in"):
         stage = words.known(names.stages, "stage")
-    words.end()
-    return Threshold(text, subject, name, operation, metric, operator, value, stage)
+    if words.next_is("over"):
+        window = words.window(subject)
+    words.end("`in STAGE`, `over WINDOW` or the end")
+    return Threshold(text, subject, name, operation, metric, operator, value, stage, window)
 
 
 def stages_of(threshold: Threshold, stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """The stages that a threshold looks at: judged ones that put load on its subject."""
+    """The stages that a threshold looks at: those that put load on its subject.
+
+    Warm-up is only looked at where it is named.
+    """
     return tuple(
         stage
         for stage in stages
-        if not stage.warmup
-        and threshold.stage in (None, stage.name)
-        and (stage.writes if threshold.subject == "write" else stage.endpoints) is not None
+        if (threshold.stage == stage.name if threshold.stage else not stage.warmup)
+        and _loads(stage, threshold.subject)
     )
+
+
+def _loads(stage: Stage, subject: str) -> bool:
+    if subject not in LOADS:
+        return True
+    return (stage.writes if subject == "write" else stage.endpoints) is not None
 
 
 class _Words:
@@ -121,23 +132,54 @@ class _Words:
             raise ThresholdError(message, offset + len(name) + 1, hint)
         return name, operation
 
-    def value(self, metric: str) -> float:
-        parse, form, units = _value_of(metric)
-        word, offset = self._take(form)
-        if _NUMBER.fullmatch(word):
-            number = word if form != SHARE_FORM or float(word) >= 1 else f"{float(word) * 100:g}"
-            written = " or ".join(f"{number}{unit}" for unit in units)
-            raise ThresholdError(f"{word} has no unit: write {written}", offset)
-        try:
-            return parse(word)
-        except ValueError:
-            message = f"{metric!r} is compared with {form}, not {word!r}"
-            raise ThresholdError(message, offset) from None
+    def metric(self, subject: str) -> tuple[str, Unit]:
+        word, offset = self._take("a metric")
+        unit = unit_of(subject, word)
+        if unit is not None:
+            return word, unit
+        if word.startswith(ERRORS_OF_KIND) and subject in LOADS:
+            raise _unknown_kind(word.removeprefix(ERRORS_OF_KIND), subject, offset)
+        choices = metrics_of(subject)
+        hint = did_you_mean(word, choices) or f"write {one_of(choices)}"
+        raise ThresholdError(f"expected a metric, not {word!r}", offset, hint)
 
-    def end(self) -> None:
+    def value(self, metric: str, unit: Unit) -> float:
+        return self._measured(unit, f"{metric!r} is compared with {unit.form}")
+
+    def window(self, subject: str) -> float:
+        if subject not in LOADS:
+            _, offset = self._words[self._next - 1]
+            raise ThresholdError(
+                f"figures of {subject} are of whole stages", offset, "leave it out"
+            )
+        seconds = self._measured(DURATION, f"a window is {DURATION.form}")
+        if seconds < _SHORTEST_WINDOW:
+            _, offset = self._words[self._next - 1]
+            raise ThresholdError("a window is at least a second long", offset, "such as over 10s")
+        return seconds
+
+    def next_is(self, word: str) -> bool:
+        """Whether this word is the next, which is taken then."""
+        if self.more and self._words[self._next][0] == word:
+            self._next += 1
+            return True
+        return False
+
+    def end(self, expected: str) -> None:
         if self.more:
             word, offset = self._words[self._next]
-            raise ThresholdError(f"expected the end, not {word!r}", offset)
+            raise ThresholdError(f"expected {expected}, not {word!r}", offset)
+
+    def _measured(self, unit: Unit, wanted: str) -> float:
+        word, offset = self._take(unit.form)
+        if unit.suffixes and _NUMBER.fullmatch(word):
+            number = word if unit is not SHARE or float(word) >= 1 else f"{float(word) * 100:g}"
+            written = " or ".join(f"{number}{suffix}" for suffix in unit.suffixes)
+            raise ThresholdError(f"{word} has no unit: write {written}", offset)
+        try:
+            return unit.parse(word)
+        except ValueError:
+            raise ThresholdError(f"{wanted}, not {word!r}", offset) from None
 
     def _take(self, what: str) -> tuple[str, int]:
         if not self.more:
@@ -157,9 +199,9 @@ def _check_known(word: str, names: Collection[str], kind: str, offset: int) -> N
     raise ThresholdError(f"no {kind} {word!r}", offset, hint)
 
 
-def _value_of(metric: str) -> tuple[Callable[[str], float], str, tuple[str, ...]]:
-    if metric == "errors":
-        return parse_share, SHARE_FORM, ("%",)
-    if metric == "rate":
-        return parse_rate, RATE_FORM, ("/s",)
-    return parse_duration, DURATION_FORM, ("s", "ms")
+def _unknown_kind(word: str, subject: str, offset: int) -> ThresholdError:
+    kinds = kinds_of(subject)
+    coded = "a SQLSTATE such as 40P01" if subject == "write" else "a status such as 503 or 5xx"
+    hint = did_you_mean(word, kinds) or f"write {coded}, or {one_of(kinds)}"
+    place = offset + len(ERRORS_OF_KIND)
+    return ThresholdError(f"expected a kind of errors, not {word!r}", place, hint)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stressrun.load.stage import StageResult
+from stressrun.verdict.judgement import Fault
 
 _OWN = "generator: "
 _REMEDIES = {
@@ -16,15 +16,7 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OwnFault:
-    """What the generator could not do, and what would help."""
-
-    cause: str
-    remedy: str
-
-
-def own_fault(results: Sequence[StageResult]) -> OwnFault | None:
+def own_fault(results: Sequence[StageResult]) -> Fault | None:
     """The most frequent failure of the generator's own making in a judged stage."""
     for result in results:
         if result.stage.warmup:
@@ -35,7 +27,7 @@ def own_fault(results: Sequence[StageResult]) -> OwnFault | None:
         if counts:
             kind, count = counts.most_common(1)[0]
             what = kind.removeprefix(_OWN)
-            return OwnFault(
+            return Fault(
                 f"the generator was {what} in stage {result.stage.name} ({count:,} times)",
                 _REMEDIES[what],
             )

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
-from stressrun.verdict.generator import OwnFault
 from stressrun.verdict.thresholds import Evaluation
 
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What keeps figures from being a verdict on the target, and what would help."""
+
+    cause: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +36,12 @@ def judge(
     residue: Sequence[str],
     signal: Signals | None,
     failure: StressrunError | None,
-    own_fault: OwnFault | None,
+    fault: Fault | None,
     thresholds: Sequence[Evaluation],
-    undelivered: Sequence[str],
 ) -> Judgement:
     """What is left behind comes first, then a signal, a failure, and only then the figures.
 
-    Where the generator failed at its own work, the figures are not the target's.
+    Where there is a `fault` in the measuring itself, the figures are not the target's.
     """
     if residue:
         return Judgement(
@@ -50,18 +56,11 @@ def judge(
     if failure is not None:
         verdict = _VERDICTS.get(failure.exit_code, "error")
         return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
-    if own_fault is not None:
-        return Judgement("invalid", ExitCode.INVALID, own_fault.cause, own_fault.remedy)
+    if fault is not None:
+        return Judgement("invalid", ExitCode.INVALID, fault.cause, fault.remedy)
     failed = [evaluation for evaluation in thresholds if not evaluation.passed]
     if failed:
         return _failed(failed)
-    if undelivered:
-        return Judgement(
-            "failed",
-            ExitCode.FAILED,
-            undelivered[0],
-            "the failures and drops in the stage's lines say what to look into",
-        )
     return Judgement("passed", ExitCode.PASSED)
 
 
@@ -71,9 +70,16 @@ def interruption(signal: Signals) -> str:
 
 
 def _failed(failed: Sequence[Evaluation]) -> Judgement:
+    first = failed[0]
     more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    detail = f" ({first.detail})" if first.detail else ""
     remedy = "the stages' tables show where it begins"
-    if failed[0].value is None:
+    if first.value is None:
         remedy = "it has no data, which fails: a p99 needs 100 values, a p95 needs 20"
-    cause = f"threshold failed: {failed[0].threshold.text}{more}"
+    elif first.threshold.built_in:
+        remedy = (
+            "the failures and drops in the stage's lines say what to look into; a threshold of "
+            "your own on the same figure takes the place of this one, which is built in"
+        )
+    cause = f"threshold failed: {first.threshold.text}{more}{detail}"
     return Judgement("failed", ExitCode.FAILED, cause, remedy)

@@ -1,17 +1,22 @@
-"""Thresholds judged at the end of a run, over the merged books of the stages they look at."""
+"""Thresholds judged at the end of a run, over what the stages that they look at have measured."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stressrun.load.stage import StageResult
-from stressrun.metrics.recorder import Row
-from stressrun.metrics.summary import PERCENTILES, summarise
+from stressrun.metrics.recorder import Recorder, Row
+from stressrun.scenario.figures import LOADS, is_latency
 from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
+from stressrun.units import format_share
+from stressrun.verdict.figures import measured, of_generator, of_load, of_postgres
 
+# In a stage with more failures nothing is said of latencies.
+_MOST_ERRORS = 0.2
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -22,59 +27,79 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A threshold with the value it was held against; `value` None: no data, which fails."""
+    """A threshold with the value it was held against; `value` None: no data, which fails.
+
+    `detail` is what else there is to say of it, such as when it was crossed.
+    """
 
     threshold: Threshold
     value: float | None
     passed: bool
+    detail: str = ""
+
+    @property
+    def margin(self) -> float | None:
+        """How far the value is from the limit, as a share of it; negative: beyond it."""
+        limit = self.threshold.value
+        if self.value is None or not limit:
+            return None
+        distance = (limit - self.value) / limit
+        return distance if self.threshold.operator in ("<", "<=") else -distance
 
 
-def evaluate(scenario: Scenario, results: Sequence[StageResult]) -> list[Evaluation]:
-    """Judge every threshold of a scenario."""
-    return [_evaluate(threshold, scenario, results) for threshold in scenario.thresholds]
+def holds(threshold: Threshold, value: float) -> bool:
+    return _OPERATORS[threshold.operator](value, threshold.value)
+
+
+def evaluate(
+    scenario: Scenario,
+    results: Sequence[StageResult],
+    worst: Mapping[Threshold, float | None] = MappingProxyType({}),
+) -> list[Evaluation]:
+    """Judge every threshold of a scenario; of those with a window the `worst` figure counts."""
+    return [_evaluate(threshold, scenario, results, worst) for threshold in scenario.thresholds]
 
 
 def _evaluate(
-    threshold: Threshold, scenario: Scenario, results: Sequence[StageResult]
+    threshold: Threshold,
+    scenario: Scenario,
+    results: Sequence[StageResult],
+    worst: Mapping[Threshold, float | None],
 ) -> Evaluation:
     stages = stages_of(threshold, scenario.stages)
     looked_at = [result for result in results if result.stage in stages]
-    rows = [row for result in looked_at for row in _rows(threshold, scenario, result)]
-    value = _value(threshold.metric, rows, sum(result.elapsed for result in looked_at))
-    passed = value is not None and _OPERATORS[threshold.operator](value, threshold.value)
-    return Evaluation(threshold, value, passed)
+    detail = ""
+    if threshold.window is not None:
+        value = worst.get(threshold)
+    elif threshold.subject in LOADS:
+        row = _all_of(threshold, scenario, looked_at)
+        elapsed = sum(result.elapsed for result in looked_at)
+        value = of_load(threshold.metric, row, elapsed)
+        if threshold.metric == "achieved":
+            detail = f"{row.dropped:,} dropped, {row.interrupted:,} interrupted"
+    elif threshold.subject == "postgres":
+        value = of_postgres(threshold.metric, looked_at)
+    else:
+        value = of_generator(threshold.metric, looked_at)
+    passed = value is not None and holds(threshold, value)
+    if is_latency(threshold) and (failing := _failing(threshold, scenario, looked_at)):
+        passed, detail = False, failing
+    return Evaluation(threshold, value, passed, "" if passed else detail)
 
 
-def _rows(threshold: Threshold, scenario: Scenario, result: StageResult) -> Iterable[Row]:
-    if threshold.subject == "http":
-        yield from result.requests(scenario)
-        return
-    for (kind, name), row in result.books.rows.items():
-        if threshold.subject == "endpoint":
-            wanted = kind == "endpoint" and name == threshold.name
-        else:
-            mix, _, operation = name.partition(".")
-            wanted = (
-                kind == "operation"
-                and mix == threshold.name
-                and threshold.operation in (None, operation)
-            )
-        if wanted:
-            yield row
+def _all_of(threshold: Threshold, scenario: Scenario, results: Iterable[StageResult]) -> Row:
+    books = Recorder()
+    for result in results:
+        books.merge(result.books)
+    return measured(threshold, books, scenario)
 
 
-def _value(metric: str, rows: Sequence[Row], elapsed: float) -> float | None:
-    total = Row()
-    for row in rows:
-        total.merge(row)
-    ended = total.succeeded + total.failed
-    if not ended:
-        return None
-    if metric == "errors":
-        return total.failed / ended
-    if metric == "rate":
-        return ended / elapsed if elapsed else None
-    summary = summarise(total.response)
-    assert metric in PERCENTILES or metric in ("mean", "max")
-    value: float | None = getattr(summary, metric)
-    return value
+def _failing(threshold: Threshold, scenario: Scenario, results: Iterable[StageResult]) -> str:
+    """Why there is nothing to say of a latency: failures are often quick, and in no percentile."""
+    for result in results:
+        row = measured(threshold, result.books, scenario)
+        ended = row.succeeded + row.failed
+        if ended and row.failed > _MOST_ERRORS * ended:
+            share = format_share(row.failed / ended)
+            return f"no verdict on a latency: {share} failed in stage {result.stage.name}"
+    return ""

@@ -1,0 +1,128 @@
+"""The thresholds of a scenario: what must hold, and whether there will be data to judge it by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from stressrun.scenario.figures import LOADS
+from stressrun.scenario.model import Database, Stage, Threshold, Users, WriteMix
+from stressrun.scenario.part import Part
+from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
+from stressrun.units import format_duration
+
+LEAST_ACHIEVED = "95%"
+MOST_ERRORS = "1%"
+
+
+def build_thresholds(
+    root: Part,
+    names: Names,
+    stages: Sequence[Stage],
+    writes: Sequence[WriteMix],
+    database: Database | None,
+) -> tuple[Threshold, ...]:
+    """All thresholds, the built-in ones last; `database` is what the monitor looks at."""
+    watched = database is not None and database.sample_interval is not None
+    found = (
+        _threshold(part, names, stages, writes, watched=watched)
+        for part in root.items("thresholds")
+    )
+    thresholds = [threshold for threshold in found if threshold is not None]
+    part = root.get("built_in_thresholds")
+    if (part is None or part.flag()) and len(stages) == len(names.stages):
+        thresholds += _built_in(names, stages, thresholds)
+    return tuple(thresholds)
+
+
+def _built_in(
+    names: Names, stages: Sequence[Stage], written: Sequence[Threshold]
+) -> Iterator[Threshold]:
+    """What is expected of every run, where no threshold says otherwise of the same figure.
+
+    Without them a service that hangs or refuses would pass every threshold on its latency.
+    """
+    said = {(threshold.subject, threshold.name, threshold.metric) for threshold in written}
+    loads: list[tuple[str, str | None]] = [("http", None)] if names.endpoints else []
+    loads += [("write", mix) for mix in names.writes]
+    for subject, name in loads:
+        whose = " ".join(filter(None, (subject, name)))
+        texts = []
+        if (subject, name, "achieved") not in said:
+            judged = [stage for stage in stages if not stage.warmup]
+            texts += [
+                f"{whose} achieved >= {LEAST_ACHIEVED} in {stage.name}"
+                for stage in judged
+                if _is_planned(stage, subject)
+            ]
+        if (subject, name, "errors") not in said:
+            texts.append(f"{whose} errors < {MOST_ERRORS}")
+        for text in texts:
+            threshold = replace(parse_threshold(text, names), built_in=True)
+            if stages_of(threshold, stages):
+                yield threshold
+
+
+def _threshold(
+    part: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix], *, watched: bool
+) -> Threshold | None:
+    check = part if isinstance(part.value, str) else part["check"]
+    try:
+        threshold = parse_threshold(check.text(), names)
+    except ThresholdError as error:
+        check.fault(error.message, error.hint, offset=error.offset)
+        return None
+    if isinstance(part.value, dict):
+        threshold = _with_abort(threshold, part)
+    if len(stages) == len(names.stages) and (unseen := _unseen(threshold, stages)):
+        check.fault(*unseen)
+    if threshold.subject == "postgres" and not watched:
+        check.fault("no monitor looks at the database", "give the scenario a database to look at")
+    mix = next((mix for mix in writes if mix.name == threshold.name), None)
+    if mix is not None and threshold.operation and threshold.operation not in mix.weights:
+        message = f"the mix of {mix.name} has no {threshold.operation}, so nothing could be judged"
+        check.fault(message, f"give it a weight: mix: {{{threshold.operation}: 10}}")
+    return threshold
+
+
+def _with_abort(threshold: Threshold, part: Part) -> Threshold:
+    abort = (flag := part.get("abort")) is not None and flag.flag()
+    after = part.get("after")
+    if after is not None and not abort:
+        after.fault("there is no abort that could wait for it", "add abort: true", at_key=True)
+    if abort and threshold.subject not in LOADS:
+        part["abort"].fault(f"figures of {threshold.subject} are known at a stage's end only")
+    return replace(threshold, abort=abort, after=part.duration("after", 0.0))
+
+
+def _unseen(threshold: Threshold, stages: Sequence[Stage]) -> tuple[str, str] | None:
+    """Why a threshold would have no data, and what to do about it."""
+    seen = stages_of(threshold, stages)
+    if not seen:
+        what = "writes" if threshold.subject == "write" else "endpoints"
+        if threshold.stage is None:
+            return (
+                f"no stage that is judged puts load on the {what}",
+                "warm-up stages are judged where they are named",
+            )
+        return f"{threshold.stage} puts no load on the {what}", ""
+    longest = max(stage.duration for stage in seen)
+    if threshold.window is not None and threshold.window > longest:
+        return (
+            f"no stage that it looks at lasts for {format_duration(threshold.window)}",
+            f"make the window at most {format_duration(longest)}",
+        )
+    if threshold.metric == "achieved" and not any(
+        _is_planned(stage, threshold.subject) for stage in seen
+    ):
+        return (
+            "virtual users and workers have no plan to achieve",
+            "give a stage a rate, or a number of iterations",
+        )
+    return None
+
+
+def _is_planned(stage: Stage, subject: str) -> bool:
+    """Whether a stage's load is a plan to keep: users do as much as the answers allow."""
+    load = stage.writes if subject == "write" else stage.endpoints
+    return load is not None and not isinstance(load, Users)

@@ -1,0 +1,139 @@
+"""The figures that thresholds are held against, computed from what stages have measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from stressrun.load.stage import StageResult
+from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.recorder import Recorder, Row
+from stressrun.postgres.findings import Findings
+from stressrun.postgres.statistics import Statistics
+from stressrun.scenario.figures import ERRORS_OF_KIND, OF_ITERATIONS, is_of_kind, quantile_of
+from stressrun.scenario.model import Scenario, Threshold
+
+
+def measured(threshold: Threshold, books: Recorder, scenario: Scenario) -> Row:
+    """All that a threshold on a load looks at, in one row."""
+    total = Row()
+    if threshold.subject == "http" and threshold.metric not in OF_ITERATIONS:
+        single = {endpoint.name for endpoint in scenario.endpoints if endpoint.single is not None}
+        rows = (
+            row
+            for (kind, name), row in books.rows.items()
+            if kind == "step" or (kind == "endpoint" and name in single)
+        )
+    else:
+        rows = (row for key, row in books.rows.items() if _is_of(threshold, *key))
+    for row in rows:
+        total.merge(row)
+    return total
+
+
+def of_load(metric: str, row: Row, elapsed: float) -> float | None:
+    """A figure of requests, iterations or operations; None: there is no data for it.
+
+    Planned load without an end has no latency, but it has not been achieved.
+    """
+    ended = row.succeeded + row.failed
+    if metric == "achieved":
+        return ended / row.planned if row.planned else None
+    if metric == "dropped":
+        return row.dropped / row.planned if row.planned else None
+    if metric == "count":
+        return ended
+    if not ended:
+        return None
+    if metric == "errors":
+        return row.failed / ended
+    if metric.startswith(ERRORS_OF_KIND):
+        kind = metric.removeprefix(ERRORS_OF_KIND)
+        return sum(n for error, n in row.errors.items() if is_of_kind(error, kind)) / ended
+    if metric == "rate":
+        return ended / elapsed if elapsed else None
+    return _time(metric, row.response)
+
+
+def of_postgres(metric: str, stages: Iterable[StageResult]) -> float | None:
+    """A figure of the database: of several stages the worst, or their sum where it counts.
+
+    None where it was not seen in one of them.
+    """
+    values = []
+    for stage in stages:
+        value = None if stage.database is None else _seen(metric, stage.database)
+        if value is None:
+            return None
+        values.append(value)
+    if not values:
+        return None
+    if metric in _COUNTED:
+        return sum(values)
+    return min(values) if metric in _LEAST else max(values)
+
+
+def of_generator(metric: str, stages: Sequence[StageResult]) -> float | None:
+    """A figure of the generator: percentiles are of its lag."""
+    if metric == "cpu":
+        return max((stage.generator.cpu_share for stage in stages), default=None)
+    if metric == "stall":
+        return max((stage.generator.longest_stall for stage in stages), default=None)
+    if metric == "gc_pause":
+        return max((stage.generator.longest_gc_pause for stage in stages), default=None)
+    lag = Histogram()
+    for stage in stages:
+        lag.merge(stage.books.lag)
+    return _time(metric, lag) if lag.count else None
+
+
+def _is_of(threshold: Threshold, kind: str, name: str) -> bool:
+    if threshold.subject == "write":
+        mix, _, operation = name.partition(".")
+        wanted = threshold.operation in (None, operation)
+        return kind == "operation" and mix == threshold.name and wanted
+    return kind == "endpoint" and threshold.name in (None, name)
+
+
+def _time(metric: str, times: Histogram) -> float | None:
+    if metric == "mean":
+        return times.mean / 1e9
+    if metric == "max":
+        return times.maximum / 1e9
+    q = quantile_of(metric)
+    assert q is not None
+    value = times.quantile(q)
+    return None if value is None else value / 1e9
+
+
+_COUNTED = ("lock_waits", "deadlocks", "rollbacks", "wal", "temp_files")
+_LEAST = ("free_connections", "cache_hits")
+
+
+def _seen(metric: str, found: Findings) -> float | None:
+    connections, states, counted = found.connections, found.states, found.statistics
+    match metric:
+        case "connections":
+            return None if connections is None else connections.max
+        case "free_connections":
+            return None if connections is None else connections.least_free
+        case "active":
+            return None if states is None else states.active.max
+        case "idle_in_transaction":
+            return None if states is None else states.idle_in_transaction.max
+        case "longest_transaction":
+            return (found.longest_transaction or 0.0) if found.samples else None
+        case "lock_waits":
+            return found.lock_waits.count if found.samples else None
+        case "longest_lock_wait":
+            return found.lock_waits.longest if found.samples else None
+    return None if counted is None else _counted(metric, counted)
+
+
+def _counted(metric: str, counted: Statistics) -> float | None:
+    match metric:
+        case "cache_hits":
+            return counted.cache_hit_ratio
+        case "wal":
+            return counted.wal.bytes
+    value: int = getattr(counted, metric)
+    return value

@@ -1,0 +1,108 @@
+"""Thresholds judged while the load runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stressrun.metrics.recorder import Recorder
+from stressrun.scenario.model import Threshold
+from stressrun.verdict.live import LiveThresholds
+from stressrun.verdict.thresholds import evaluate
+from verdict_samples import STAGES, fill, results, scenario, threshold
+
+
+def live(*thresholds: Threshold) -> LiveThresholds:
+    found = LiveThresholds(replace(scenario(), thresholds=thresholds))
+    found.start(STAGES[2])
+    return found
+
+
+def hear(found: LiveThresholds, seconds: dict[int, int], *, failed: int = 0) -> None:
+    """Ten requests a second, each of so many milliseconds, told of every quarter of a second."""
+    for second, milliseconds in seconds.items():
+        for quarter in range(1, 5):
+            books = Recorder()
+            if quarter == 2:
+                fill(books.row("endpoint", "browse"), 10 - failed, milliseconds, failed=failed)
+            found.heard(books, second + quarter / 4)
+
+
+def test_a_window_has_the_worst_figure_of_all_that_were_whole() -> None:
+    over = threshold("http mean < 1s over 3s")
+    found = live(over)
+    assert found.worst == {over: None}
+    hear(found, {0: 10, 1: 10})
+    assert found.worst == {over: None}
+    hear(found, {2: 10, 3: 40, 4: 10, 5: 10, 6: 10})
+    assert found.worst == {over: pytest.approx(0.020, rel=0.01)}
+
+
+def test_a_window_does_not_reach_into_another_stage() -> None:
+    over = threshold("http mean < 1s over 3s")
+    found = live(over)
+    hear(found, {0: 10, 1: 10})
+    found.start(STAGES[1])
+    hear(found, {0: 10, 1: 10})
+    assert found.worst == {over: None}
+
+
+def test_where_more_is_better_the_worst_is_the_least() -> None:
+    over = threshold("http rate > 1/s over 1s")
+    found = live(over)
+    hear(found, {0: 10, 1: 10})
+    found.heard(Recorder(), 3.0)
+    assert found.worst == {over: pytest.approx(10.0)}
+
+
+def test_a_window_without_data_fails_at_the_end() -> None:
+    over = threshold("http p99 < 1s over 3s")
+    found = live(over)
+    hear(found, dict.fromkeys(range(5), 10))
+    (evaluation,) = evaluate(replace(scenario(), thresholds=(over,)), results(), found.worst)
+    assert (evaluation.value, evaluation.passed) == (None, False)
+
+
+def abort(text: str, after: float = 0.0) -> Threshold:
+    return replace(threshold(text), abort=True, after=after)
+
+
+def test_the_first_threshold_that_is_crossed_ends_the_run() -> None:
+    errors, latency = abort("http errors < 20%"), abort("http mean < 1s")
+    found = live(errors, latency, threshold("http mean < 1ms over 1s"))
+    hear(found, {0: 10, 1: 10})
+    assert found.crossed is None
+    hear(found, {2: 10}, failed=9)
+    assert found.crossed is not None
+    assert (found.crossed.threshold, found.crossed.passed) == (errors, False)
+    # Of all of the stage so far.
+    assert found.crossed.value == pytest.approx(9 / 30)
+    assert found.crossed.detail == "crossed 2.50 s into stage peak"
+    hear(found, {3: 9000})
+    assert found.crossed.threshold == errors
+
+
+def test_a_window_forgets_what_was_before_it() -> None:
+    found = live(abort("http errors < 20% over 2s"))
+    hear(found, {0: 10}, failed=3)
+    hear(found, {1: 10, 2: 10})
+    assert found.crossed is None
+    hear(found, {3: 10}, failed=4)
+    assert found.crossed is not None
+    assert found.crossed.value == pytest.approx(0.2)
+
+
+def test_a_stage_may_have_some_time_to_settle() -> None:
+    found = live(abort("http mean < 20ms over 1s", after=3.0))
+    hear(found, {0: 90, 1: 10, 2: 10, 3: 10})
+    assert found.crossed is None
+    hear(found, {4: 90})
+    assert found.crossed is not None
+
+
+def test_warm_up_crosses_nothing() -> None:
+    found = live(abort("http mean < 1ms"))
+    found.start(STAGES[0])
+    hear(found, {0: 90, 1: 90})
+    assert found.crossed is None
