@@ -132,8 +132,10 @@ async def writing(
             ledger_directory=folder if ledger else None,
             rows=rows,
         )
-        try:
-            await runner.prepare(guard)
-            yield Writing(runner, recorder, scenario.stages, admin)
-        finally:
-            await runner.close()
+        async with trio.open_nursery() as nursery:
+            try:
+                await runner.prepare(guard)
+                nursery.start_soon(runner.watch)
+                yield Writing(runner, recorder, scenario.stages, admin)
+            finally:
+                await runner.close()

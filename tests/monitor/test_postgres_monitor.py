@@ -135,8 +135,9 @@ async def test_a_terminated_monitor_leaves_a_gap_and_goes_on(
         await flush(admin)
         found = await monitor.finish(Histogram())
     # A look that was under way is told why, one that came after finds the connection closed.
-    gap = found.gaps[0]
-    assert gap.why.startswith(("57P01 admin_shutdown", "connection_lost"))
+    reasons = ("57P01 admin_shutdown", "connection_lost")
+    # A machine that is too busy may have left other gaps.
+    gap = next(gap for gap in found.gaps if gap.why.startswith(reasons))
     assert "connection" not in gap.why.partition(":")[2]
     assert 0 <= gap.begin < gap.end
     assert found.samples > 0

@@ -60,6 +60,9 @@ class EndpointRunner:
         """The most virtual users that were in an iteration at once in the stage."""
         return self._lane.most_running if self._lane is not None else 0
 
+    async def watch(self) -> None:
+        """Nothing goes on besides the stages."""
+
     async def prepare(self, guard: Guard) -> None:
         """Compile the endpoints and find the API's address.
 

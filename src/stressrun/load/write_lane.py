@@ -8,6 +8,7 @@ Instants are nanoseconds of the monotonic clock.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from stressrun.load.pipeline import send_all
 from stressrun.load.poller import READ, WRITE, Poller
 from stressrun.load.writers import MixLoad, Task, Writer
 from stressrun.postgres.connection import Aborted
+from stressrun.postgres.failure import is_lost_word
 from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.operations import NoRows
 from stressrun.postgres.pool import Pool
@@ -43,13 +45,19 @@ class WriteLane:
     `active` is how many writers are at work now, `most_active` how many were at once in a stage.
     """
 
-    def __init__(self, pool: Pool, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        mixes: Sequence[MixLoad],
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """`mixes` may be filled later, until the first stage."""
         self._pool = pool
+        self._mixes = mixes
         self._clock = clock
         self._poller = Poller()
         self._busy: set[Writer] = set()
         self._by_descriptor: dict[int, Writer] = {}
-        self._mixes: Sequence[MixLoad] = ()
         self.most_active = 0
 
     @property
@@ -61,13 +69,12 @@ class WriteLane:
         """How many writers have a connection."""
         return len(self._by_descriptor)
 
-    async def run(self, mixes: Sequence[MixLoad], record_lag: Callable[[int], None]) -> None:
+    async def run(self, record_lag: Callable[[int], None]) -> None:
         """Run a stage until its executors' ends and until its operations have ended.
 
         Cancelled, it has the server end those that are left. What did not start by the end is
         dropped.
         """
-        self._mixes = mixes
         self._record_lag = record_lag
         self.most_active = 0
         try:
@@ -80,7 +87,7 @@ class WriteLane:
                 async with trio.open_nursery() as nursery:
                     for writer in list(self._busy):
                         nursery.start_soon(self._abort, writer)
-            for mix in mixes:
+            for mix in self._mixes:
                 assert mix.executor is not None
                 mix.drop(min(self._clock(), mix.executor.end))
 
@@ -112,7 +119,7 @@ class WriteLane:
         while True:
             now = clock()
             if self._pool.open != self._pool.allowed:
-                self._balance()
+                self.balance()
             next_instant = self._start_all(now)
             if next_instant == _NEVER and not self._busy:
                 return
@@ -185,7 +192,7 @@ class WriteLane:
         assert executor is not None
         if not mix.idle:
             mix.free_since = now
-        over = self._pool.open > self._pool.allowed
+        over = self._pool.open > self._pool.allowed and mix is self._largest()
         taken = None if over else executor.take(now, mix.running - 1)
         if taken is None:
             self._finish(writer)
@@ -340,7 +347,7 @@ class WriteLane:
             writer.tasks[0].row.retried += 1
             self._send(writer, session)
             return
-        unknown = lost and error.sqlstate is None and not session.ending
+        unknown = lost and is_lost_word(error) and not session.ending
         now = self._clock()
         for task in writer.tasks:
             if task.settled:
@@ -383,21 +390,39 @@ class WriteLane:
         if writer.session.ending or writer.session.connection.closed:
             self._disconnect(writer)
 
-    def _balance(self) -> None:
+    def balance(self) -> None:
         """Give connections up, or use writers again, as the pool allows."""
         pool = self._pool
-        if pool.open > pool.allowed:
-            for mix in self._mixes:
-                while pool.open > pool.allowed and mix.idle:
-                    writer = mix.idle.pop()
-                    self._disconnect(writer)
-                    mix.resting.append(writer)
-        elif pool.open < pool.allowed:
-            spare = pool.allowed - pool.open
-            for mix in self._mixes:
-                while spare and mix.resting:
-                    mix.idle.append(mix.resting.pop())
-                    spare -= 1
+        while pool.open > pool.allowed and (writer := self._spare()) is not None:
+            self._disconnect(writer)
+            mix = writer.mix
+            if writer in mix.idle:
+                mix.idle.remove(writer)
+                mix.resting.append(writer)
+        for _ in range(pool.allowed - pool.open):
+            mixes = [mix for mix in self._mixes if mix.resting]
+            if not mixes:
+                return
+            mix = min(mixes, key=lambda mix: mix.running + len(mix.idle))
+            mix.idle.append(mix.resting.pop())
+
+    def _spare(self) -> Writer | None:
+        """Whose connection to give up next: one that the stage does not use, else a free one."""
+        free = [
+            writer
+            for writer in self._by_descriptor.values()
+            if writer not in self._busy and writer.session is not None
+        ]
+        for writer in free:
+            if writer not in writer.mix.idle:
+                return writer
+        largest = self._largest()
+        return next((writer for writer in free if writer.mix is largest), None)
+
+    def _largest(self) -> MixLoad | None:
+        """The mix with the most connections; all others have their share before it gives."""
+        counts = Counter(writer.mix for writer in self._by_descriptor.values())
+        return max(counts, key=lambda mix: counts[mix], default=None)
 
     def _disconnect(self, writer: Writer) -> None:
         if writer.session is None:

@@ -141,7 +141,9 @@ class MixLoad:
         self._start = start
         self.free_since = 0
         self._first_index = self._next_index
-        self.idle = self.writers[: most_users(load)]
+        # The last is the first to start: one that has a connection.
+        connected_first = sorted(self.writers, key=lambda writer: writer.session is None)
+        self.idle = connected_first[: most_users(load)][::-1]
         self.resting.clear()
 
     @property

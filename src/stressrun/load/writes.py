@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stressrun.load.write_lane import WriteLane
 from stressrun.load.writers import MixLoad, Writer
 from stressrun.metrics.recorder import Recorder
 from stressrun.postgres.connection import Connection, connect
+from stressrun.postgres.keys import KeySupply
 from stressrun.postgres.mix import prepare
 from stressrun.postgres.ownership import Claim, claim
 from stressrun.postgres.pool import Pool
@@ -30,6 +31,7 @@ from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.scenario.model import Scenario, Stage, WriteMix
 
 _FLOOR_INTERVAL = 1.0
+_RETRY_INTERVAL = 1.0
 # For keys that are reserved ahead, for the floor, and the controller's for seeding or the monitor.
 _CONNECTIONS_ASIDE = 2
 
@@ -64,7 +66,11 @@ class WriteRunner:
         self._stack = AsyncExitStack()
         self._mixes: list[MixLoad] = []
         self._pool = Pool(len(scenario.writes) * _most_writers(scenario))
-        self._lane = WriteLane(self._pool)
+        self._lane = WriteLane(self._pool, self._mixes)
+        self._reconnecting = trio.Lock()
+        self._watch = trio.CancelScope()
+        self._watching = trio.Event()
+        self._watching.set()
         self._stopped = False
 
     @property
@@ -79,7 +85,8 @@ class WriteRunner:
             active=self._lane.active,
             most_active=self._lane.most_active,
             waiting=sum(mix.waiting(now) for mix in self._mixes),
-            server_free=pool.server_free,
+            # Superusers may have taken those that are reserved for them.
+            server_free=None if pool.server_free is None else max(0, pool.server_free),
             lost=pool.refused and pool.allowed > 0 and not self._lane.connected,
         )
 
@@ -122,13 +129,20 @@ class WriteRunner:
         for mix in self._mixes:
             site = f"stages.{number}.writes.{mix.name}"
             mix.begin(stage, start, self._scenario.random_seed, site)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_floor)
-            for mix in self._mixes:
-                if mix.program.supply is not None:
-                    nursery.start_soon(mix.program.supply.keep_ahead, self._for_keys)
-            await self._lane.run(self._mixes, self._recorder.lag.record)
-            nursery.cancel_scope.cancel()
+        await self._lane.run(self._recorder.lag.record)
+
+    async def watch(self) -> None:
+        """Keep the floor and the keys, in stages and between them, until cancelled."""
+        self._watching = trio.Event()
+        try:
+            with self._watch:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep_floor)
+                    for mix in self._mixes:
+                        if mix.program.supply is not None:
+                            nursery.start_soon(self._keep_keys, mix.program.supply)
+        finally:
+            self._watching.set()
 
     def stop(self) -> None:
         """End the stage's operations now; what runs may go on within its grace."""
@@ -139,6 +153,8 @@ class WriteRunner:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._watch.cancel()
+        await self._watching.wait()
         self._lane.close()
         await self._stack.aclose()
 
@@ -147,7 +163,20 @@ class WriteRunner:
         while True:
             await trio.sleep(_FLOOR_INTERVAL)
             await self._look_at_floor()
+            self._lane.balance()
             self._lane.wake()
+
+    async def _keep_keys(self, supply: KeySupply) -> None:
+        """Reserve keys ahead; while that fails inserts reserve for themselves, and tell why."""
+        while True:
+            with suppress(psycopg.Error, StressrunError):
+                async with self._reconnecting:
+                    if self._for_keys.closed:
+                        self._for_keys = await self._stack.enter_async_context(
+                            await self._connect_aside()
+                        )
+                await supply.keep_ahead(self._for_keys)
+            await trio.sleep(_RETRY_INTERVAL)
 
     async def _look_at_floor(self) -> None:
         database = self._scenario.database

@@ -21,6 +21,14 @@ def error_kind(error: psycopg.Error) -> str:
         return error.sqlstate
 
 
+def is_lost_word(error: psycopg.Error) -> bool:
+    """Whether it tells of the connection, and not of what the server did with a statement.
+
+    What a pooler says when its server has gone is of class 08.
+    """
+    return error.sqlstate is None or error.sqlstate.startswith("08")
+
+
 def _condition(error: type[psycopg.Error]) -> str:
     """PostgreSQL's name of a condition, of which psycopg makes a class name."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()

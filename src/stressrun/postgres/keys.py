@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
-import psycopg
 import trio
 
 from stressrun.data.kinds import ReadSpan
-from stressrun.errors import SetupError
 from stressrun.postgres.connection import Connection
 
 T = TypeVar("T")
@@ -57,13 +54,15 @@ class KeySupply:
                 await self._reserve_block(connection)
 
     async def keep_ahead(self, connection: Connection) -> None:
-        """Reserve before keys run short, so that no insert waits for it; until cancelled."""
-        # When this fails, inserts reserve for themselves, and tell of the same fault.
-        with suppress(psycopg.Error, SetupError):
-            while True:
+        """Reserve before keys run short, so that no insert waits for it; until cancelled.
+
+        Raises psycopg.Error, SetupError.
+        """
+        while True:
+            if self._left >= self._low_mark:
                 await self._low.wait()
-                self._low = trio.Event()
-                await self.refill(connection, self._low_mark)
+            self._low = trio.Event()
+            await self.refill(connection, self._low_mark)
 
     async def _reserve_block(self, connection: Connection) -> None:
         self._ranges.extend(await self._reserve(connection, self._block))

@@ -155,12 +155,16 @@ class _Preparation:
             operations["insert"] = self._insert(values, spans, supply, tracked)
         if "copy" in weights:
             operations["copy"] = await self._copy(supply)
+        own = self._own()
         if known is not None:
             for name, made in (
-                ("update", lambda: Update(mix, values, known)),
-                ("delete", lambda: Delete(mix, known)),
-                ("select", lambda: Select(mix, known)),
-                ("upsert", lambda: Upsert(mix, values, supply, known, tracks=tracked is not None)),
+                ("update", lambda: Update(mix, values, known, own=own)),
+                ("delete", lambda: Delete(mix, known, own=own)),
+                ("select", lambda: Select(mix, known, own=own)),
+                (
+                    "upsert",
+                    lambda: Upsert(mix, values, supply, known, own=own, tracks=tracked is not None),
+                ),
             ):
                 if name in weights:
                     operations[name] = made()
@@ -207,6 +211,16 @@ class _Preparation:
             span(range(MOST_VALUES))
             await trio.lowlevel.checkpoint()
         return spans
+
+    def _own(self) -> str:
+        """The condition that a row is the run's, where its key alone does not say so."""
+        claim = self._claim
+        if claim is None or claim.tag is None:
+            return ""
+        # In an upsert the column's name alone could be that of the new row, too.
+        table = sql.Identifier(claim.table.name.rpartition(".")[2])
+        own = sql.SQL("{}.{}").format(table, claim.mine())
+        return own.as_string(self._connection)
 
     def _meets_new_rows(self) -> bool:
         """Whether rows that inserts and upserts bring are met, besides the seeded ones."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+import psycopg
 from psycopg import pq, sql
 from psycopg.abc import PQGen
 
@@ -16,7 +17,7 @@ from stressrun.postgres.known_keys import KnownKeys
 from stressrun.postgres.session import Done, Parameters, Query, Session, bytes_of, checked, rows_of
 from stressrun.postgres.tables import identifier
 from stressrun.postgres.values import copy_lines
-from stressrun.scenario.model import WriteMix
+from stressrun.scenario.model import Table, WriteMix
 
 _MOST_PARAMETERS = 65_535
 
@@ -29,6 +30,10 @@ Values = Mapping[str, Value]
 
 class NoRows(Exception):  # noqa: N818 - it is the mix that has used them up
     """No row is known that an operation could meet."""
+
+
+class ForeignRow(psycopg.Error):
+    """An upsert met a row that somebody else has written."""
 
 
 Plan = Any
@@ -134,18 +139,18 @@ class Insert(Single):
 
 
 class Update(Single):
-    """Sets the updated columns of one known row."""
+    """Sets the updated columns of one known row, where the condition `own` holds."""
 
     name = "update"
 
-    def __init__(self, mix: WriteMix, values: Values, known: KnownKeys) -> None:
+    def __init__(self, mix: WriteMix, values: Values, known: KnownKeys, *, own: str) -> None:
         assert mix.seed is not None
         table = mix.seed.table
         self._known = known
         self._values = tuple(values[name] for name in mix.updated_columns)
         assignments = ", ".join(f"{_column(name)} = \0" for name in mix.updated_columns)
         self.query = _query(
-            f"update {_table(table.name)} set {assignments} where {_column(table.key)} = \0"
+            f"update {_table(table.name)} set {assignments} where {_by_key(table, own)}"
         )
 
     def plan(self, index: int) -> Parameters:
@@ -156,15 +161,18 @@ class Update(Single):
 
 
 class Delete(Single):
-    """Deletes one known row, which no other operation of the mix meets from then on."""
+    """Deletes one known row, which no other operation of the mix meets from then on.
+
+    Of several with its key those for which the condition `own` holds.
+    """
 
     name = "delete"
 
-    def __init__(self, mix: WriteMix, known: KnownKeys) -> None:
+    def __init__(self, mix: WriteMix, known: KnownKeys, *, own: str) -> None:
         assert mix.seed is not None
         table = mix.seed.table
         self._known = known
-        self.query = _query(f"delete from {_table(table.name)} where {_column(table.key)} = \0")
+        self.query = _query(f"delete from {_table(table.name)} where {_by_key(table, own)}")
 
     def plan(self, index: int) -> Parameters:
         try:
@@ -182,16 +190,16 @@ class Delete(Single):
 
 
 class Select(Single):
-    """Reads one known row by its key."""
+    """Reads one known row by its key, where the condition `own` holds."""
 
     name = "select"
     writes = False
 
-    def __init__(self, mix: WriteMix, known: KnownKeys) -> None:
+    def __init__(self, mix: WriteMix, known: KnownKeys, *, own: str) -> None:
         assert mix.seed is not None
         table = mix.seed.table
         self._known = known
-        self.query = _query(f"select * from {_table(table.name)} where {_column(table.key)} = \0")
+        self.query = _query(f"select * from {_table(table.name)} where {_by_key(table, own)}")
 
     def plan(self, index: int) -> Parameters:
         return (chosen(self._known, index),)
@@ -201,7 +209,10 @@ class Select(Single):
 
 
 class Upsert(Single):
-    """Writes one row: every other one a known row's key, for which it updates that row."""
+    """Writes one row: every other one a known row's key, for which it updates that row.
+
+    A row that has its key is left as it is, where the condition `own` does not hold for it.
+    """
 
     name = "upsert"
 
@@ -212,6 +223,7 @@ class Upsert(Single):
         supply: KeySupply | None,
         known: KnownKeys,
         *,
+        own: str,
         tracks: bool,
     ) -> None:
         assert mix.seed is not None
@@ -227,6 +239,9 @@ class Upsert(Single):
         sets = ", ".join(f"{_column(name)} = excluded.{_column(name)}" for name in _updated(mix))
         query = _insert(table.name, [table.key, *others], 1, explicit=supply is not None)
         conflict = f" on conflict ({_column(table.key)}) do update set {sets}"
+        if own:
+            conflict += f" where {own}"
+        self._meets_others = bool(own)
         # A row that was updated bears the transaction that took the place of its old version.
         self.query = _followed_by(
             query, table.key, f"{conflict} returning {{}}::text, (xmax = 0)::int"
@@ -244,6 +259,8 @@ class Upsert(Single):
         return [key, *(value(number) for value in self._values)]
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
+        if self._meets_others and not result.ntuples:
+            raise ForeignRow("a row with its key is not the run's")
         added = sum(result.get_value(row, 1) == b"1" for row in range(result.ntuples))
         if added and self._tracks:
             self._known.add(_first_column(result))
@@ -331,6 +348,10 @@ def bytes_in(parameters: Parameters) -> int:
 
 def _first_column(result: pq.abc.PGresult) -> list[bytes]:
     return [result.get_value(row, 0) or b"" for row in range(result.ntuples)]
+
+
+def _by_key(table: Table, own: str) -> str:
+    return f"{_column(table.key)} = \0" + (f" and {own}" if own else "")
 
 
 def _check_size(mix: WriteMix, columns: int) -> None:

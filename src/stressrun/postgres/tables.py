@@ -68,15 +68,24 @@ def identifier(name: str) -> sql.Identifier:
 
 
 async def describe(connection: Connection, name: str) -> ExistingTable | None:
-    """Look a table up; None where there is none. Raises SetupError for a view and the like."""
+    """Look a table up; None where there is none.
+
+    Raises SetupError for a view and the like, and where the database does not answer.
+    """
     quoted = identifier(name).as_string(connection)
-    found = await (await connection.execute(_TABLE, (quoted,))).fetchone()
+    try:
+        found = await (await connection.execute(_TABLE, (quoted,))).fetchone()
+        columns = await (await connection.execute(_COLUMNS, (quoted,))).fetchall()
+    except psycopg.Error as error:
+        raise SetupError(
+            f"the table {name} could not be looked up: {reason(error)}",
+            hint="check the rights of the database's user on it and on its schema",
+        ) from error
     if found is None:
         return None
     is_table, comment = found
     if not is_table:
         raise SetupError(f"{name} is not a table", hint="name a table that rows can be added to")
-    columns = await (await connection.execute(_COLUMNS, (quoted,))).fetchall()
     return ExistingTable(
         name=name,
         columns={column: sql_type for column, sql_type, _ in columns},

@@ -27,8 +27,12 @@ from stressrun.scenario.model import (
     Scenario,
     Seed,
     SqlSeeding,
+    WriteMix,
 )
+from stressrun.scenario.sql import first_word
 from stressrun.services.launching import Launcher
+
+_CHANGING = frozenset({"insert", "update", "delete", "merge", "copy", "truncate"})
 
 
 def with_completed_database(document: Document, scenario: Scenario) -> tuple[Document, Scenario]:
@@ -104,13 +108,24 @@ async def prepare_database(
         await seeding.run()
         return {}
     needed = 1 + (connections_needed(scenario) if writes else 0)
-    changes = any(isinstance(step, Seed | SqlSeeding) for step in scenario.seeding)
+    changes = any(isinstance(step, Seed | SqlSeeding) for step in scenario.seeding) or (
+        writes and any(_changes(mix) for mix in scenario.writes)
+    )
     async with await connect(database.url, guard=guard, run_id=run_id) as connection:
         for line in await examine(connection, database, needed=needed, writes=changes):
             told(line)
     await seeding.run()
     async with await connect(database.url, guard=guard, run_id=run_id) as connection:
         return seeding.known | await _fed(scenario, connection)
+
+
+def _changes(mix: WriteMix) -> bool:
+    """Whether a mix has statements of its own that change rows."""
+    return any(
+        first_word(statement.source)[0] in _CHANGING
+        for named in mix.named
+        for statement in named.statements
+    )
 
 
 async def _fed(scenario: Scenario, connection: Connection) -> dict[str, Any]:

@@ -42,6 +42,9 @@ class Runner(Protocol):
 
     async def prepare(self, guard: Guard) -> None: ...
 
+    async def watch(self) -> None:
+        """What goes on besides the stages, until cancelled."""
+
     async def run(self, stage: Stage, number: int, start: int) -> None: ...
 
     def stop(self) -> None: ...
@@ -128,6 +131,7 @@ class Worker:
                 }
             )
             return
+        self._nursery.start_soon(self._runner.watch)
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
