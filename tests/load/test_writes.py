@@ -413,3 +413,96 @@ async def test_what_a_broken_network_leaves_open_is_unknown(
         (sample,) = w.rows["stuck"].samples["connection_lost"][:1]
         assert "pg_sleep" in sample.request
         await w.assert_exact("t", ROWS)
+
+
+# Rows of others
+
+
+OTHERS = "create table o (id int {}, v text, made_by text)"
+HERS = "insert into o select n, 'hers', 'alice' from generate_series(1, 300) n"
+TAGGED = "table: o, columns: {id: {serial: 1}, v: {text: 9B}, made_by: {constant: '${run.id}'}}"
+
+
+@pytest.mark.parametrize(
+    ("key", "mix"),
+    [
+        ("primary key", "rows: 0, mix: {upsert: 1}"),
+        ("primary key", "rows: 0, mix: {upsert: 1}, update: [v, made_by]"),
+        ("", "rows: 200, mix: {update: 2, delete: 1, select: 1}"),
+    ],
+)
+async def test_rows_of_others_stay_whatever_keys_they_have(
+    key: str, mix: str, tmp_path: Path, database_url: str
+) -> None:
+    await prepared(database_url, OTHERS.format(key), HERS)
+    source = f"writes: [{{name: w, {TAGGED}, {mix}}}]"
+    load = stage("{rate: 1000/s, max_workers: 4}", "400ms")
+    async with writing(tmp_path, database_url, source, load, ledger=True) as w:
+        await w.run()
+        assert await w.ask("select count(*) from o where v = 'hers' and made_by = 'alice'") == 300
+        own = 200 if "rows: 200" in mix else 0
+        assert await w.ask("select count(*) from o where made_by = 'r1'") == own + sum(
+            row.rows_added for row in w.rows.values()
+        )
+        if "upsert" in w.rows:
+            assert w.rows["upsert"].errors["foreign_row"] > 0
+            assert w.rows["upsert"].succeeded > 0
+        else:
+            assert all(row.planned == row.succeeded > 0 for row in w.rows.values())
+
+
+# The floor
+
+
+@pytest.mark.parametrize("connections", [6, 3, 1])
+async def test_connections_that_a_stage_does_not_use_are_given_up_first(
+    connections: int, tmp_path: Path, database_url: str
+) -> None:
+    load = (
+        "[{name: few, duration: 200ms, writes: {rate: 100/s, max_workers: 2}},"
+        " {name: many, duration: 200ms, writes: {rate: 100/s, max_workers: 6}}]"
+    )
+    async with writing(tmp_path, database_url, writes("insert: 1"), load) as w:
+        pool = w.runner._pool
+        pool.keep_free(0, pool.open - connections)
+        w.runner._lane.balance()
+        assert (pool.open, w.runner._lane.connected) == (connections, connections)
+        await w.run(0)
+        assert counts(w, "insert") == {"planned": 20, "succeeded": 20}
+
+
+async def test_of_several_mixes_the_one_with_the_most_connections_gives(
+    tmp_path: Path, database_url: str
+) -> None:
+    own = "operations: {own: {sql: select 1}}, mix: {own: 1}"
+    source = f"writes: [{{name: a, {own}}}, {{name: b, {own}}}]"
+    load = stage("{rate: 50/s, max_workers: 5}", "400ms")
+    async with writing(tmp_path, database_url, source, load) as w:
+        pool, lane = w.runner._pool, w.runner._lane
+        pool.keep_free(0, 7)
+        lane.balance()
+        mixes = [writer.mix.name for writer in lane._by_descriptor.values()]
+        assert sorted((mixes.count("a"), mixes.count("b"))) == [1, 2]
+        await w.run()
+        ended = [(row.planned, row.succeeded) for row in w.recorder.rows.values()]
+        assert ended == [(20, 20), (20, 20)]
+
+
+async def test_keys_are_reserved_ahead_again_after_their_connection_was_lost(
+    tmp_path: Path, database_url: str
+) -> None:
+    await prepared(database_url, "create table t (id bigserial primary key, a int, b text)")
+    load = stage("{rate: 1000/s, max_workers: 4}", "400ms")
+    async with writing(tmp_path, database_url, writes("insert: 1"), load, ledger=True) as w:
+        lost = w.runner._for_keys
+        pid = lost.info.backend_pid
+        await w.admin.execute(f"select pg_terminate_backend({pid}, 5000)")
+        (mix,) = w.runner._mixes
+        supply = mix.supply
+        assert supply is not None
+        # All but a few are taken: whoever reserves ahead has to, and finds itself disconnected.
+        supply.take(supply._left - 1)
+        await w.until_holds(lambda: supply.has(5000))
+        assert w.runner._for_keys is not lost
+        await w.run()
+        await w.assert_exact("t", ROWS)

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from stressrun.postgres.connection import Connection
-from stressrun.postgres.failure import error_kind
+from stressrun.postgres.failure import error_kind, is_lost_word
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ async def test_an_error_without_a_sqlstate_is_a_lost_connection_or_named_by_itse
     with pytest.raises(psycopg.OperationalError) as lost:
         await connection.execute("select 1")
     assert error_kind(lost.value) == "connection_lost"
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (psycopg.OperationalError("server closed the connection unexpectedly"), True),
+        (psycopg.errors.ProtocolViolation("server conn crashed?"), True),
+        (psycopg.errors.ConnectionFailure(), True),
+        (psycopg.errors.AdminShutdown(), False),
+        (psycopg.errors.UniqueViolation(), False),
+    ],
+)
+def test_what_tells_of_the_connection_says_nothing_of_the_statement(
+    error: psycopg.Error, lost: bool
+) -> None:
+    assert is_lost_word(error) is lost

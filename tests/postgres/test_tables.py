@@ -150,3 +150,11 @@ async def test_a_table_that_cannot_be_created_says_why(
     with pytest.raises(SetupError, match=message):
         await create(connection, wanted, comment="")
     assert await describe(connection, name) is None
+
+
+async def test_a_schema_that_may_not_be_looked_into_is_told(connection: Connection) -> None:
+    await connection.execute("begin; create schema hidden; create table hidden.items (id int)")
+    await connection.execute("create role outsider; set role outsider")
+    with pytest.raises(SetupError, match=r"hidden\.items could not be looked up: permission"):
+        await describe(connection, "hidden.items")
+    await connection.execute("rollback")

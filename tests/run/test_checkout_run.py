@@ -8,8 +8,10 @@ import jsonschema
 import psycopg
 from runs import CHECKOUT, ROOT, assert_nothing_is_left, kept_run, stressrun
 
-# Short stages have too few checkouts for the p99 that the scenario asks for.
+# Short stages have too few checkouts for the p99 that the scenario asks for, and of fifteen arrivals
+# one that a busy machine is late for is a twentieth.
 SHORT = [
+    "--set=built_in_thresholds=false",
     "--set=thresholds=[http errors < 1%]",
     *(f"--set=stages.{name}.duration=300ms" for name in ("warm-up", "ramp", "peak", "users")),
 ]

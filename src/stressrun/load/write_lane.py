@@ -407,22 +407,23 @@ class WriteLane:
             mix.idle.append(mix.resting.pop())
 
     def _spare(self) -> Writer | None:
-        """Whose connection to give up next: one that the stage does not use, else a free one."""
+        """Whose connection to give up next: of those that the stage does not use, else of all."""
         free = [
             writer
             for writer in self._by_descriptor.values()
             if writer not in self._busy and writer.session is not None
         ]
-        for writer in free:
-            if writer not in writer.mix.idle:
-                return writer
-        largest = self._largest()
-        return next((writer for writer in free if writer.mix is largest), None)
+        unused = [writer for writer in free if writer not in writer.mix.idle]
+        counts = self._connections()
+        return max(unused or free, key=lambda writer: counts[writer.mix], default=None)
 
     def _largest(self) -> MixLoad | None:
-        """The mix with the most connections; all others have their share before it gives."""
-        counts = Counter(writer.mix for writer in self._by_descriptor.values())
+        """The mix with the most connections, which is to give some up before the others."""
+        counts = self._connections()
         return max(counts, key=lambda mix: counts[mix], default=None)
+
+    def _connections(self) -> Counter[MixLoad]:
+        return Counter(writer.mix for writer in self._by_descriptor.values())
 
     def _disconnect(self, writer: Writer) -> None:
         if writer.session is None:
