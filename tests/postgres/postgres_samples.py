@@ -12,6 +12,7 @@ from stressrun.data.expressions import parse
 from stressrun.data.generators import parse_generator
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.mix import Program, prepare
+from stressrun.postgres.operations import Operation
 from stressrun.postgres.ownership import claim
 from stressrun.postgres.seeding import seed_table
 from stressrun.postgres.session import Done, Session
@@ -66,9 +67,14 @@ async def ready(connection: Connection, writes: WriteMix, **given: Any) -> Progr
     return await prepare(writes, connection=connection, random_seed=1, claim=claimed, **given)
 
 
+def operation_of(program: Program, index: int) -> Operation:
+    """The operation of an index, as the load looks it up."""
+    return program.operations[program.table[index % len(program.table)]]
+
+
 async def perform(program: Program, session: Session, index: int) -> Done:
     """Do the operation of an index, with keys reserved for it where it needs some."""
-    operation, connection = program.choose(index), session.connection
+    operation, connection = operation_of(program, index), session.connection
     if program.supply is not None:
         await program.supply.refill(connection, operation.keys_needed)
     plan = operation.plan(index)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psycopg
 import pytest
 import trio
-from postgres_samples import Connecting, ask, mix, perform, ready, rows_of, table
+from postgres_samples import Connecting, ask, mix, operation_of, perform, ready, rows_of, table
 
 from stressrun.data.feeders import SequentialRows
 from stressrun.errors import SetupError
@@ -56,7 +56,7 @@ async def plans(connection: Connection, program: Program, indices: Iterable[int]
     """What each index is to do: its operation, its keys and its values."""
     found: list[object] = []
     for index in indices:
-        operation = program.choose(index)
+        operation = operation_of(program, index)
         if program.supply is not None:
             await program.supply.refill(connection, operation.keys_needed)
         found.append((operation.name, operation.text, operation.plan(index)))
@@ -83,7 +83,7 @@ async def test_what_operations_say_they_did_is_what_the_table_holds(
     async def write(first: int) -> None:
         session = Session(await connecting(), protocol)
         for index in range(first, first + 60):
-            name = program.choose(index).name
+            name = operation_of(program, index).name
             try:
                 done = await perform(program, session, index)
             except NoRows:
@@ -139,7 +139,7 @@ async def test_inserts_copies_and_upserts_bring_different_rows(connection: Conne
     session = Session(connection)
     runs, added = Counter[str](), Counter[str]()
     for index in range(200):
-        name = program.choose(index).name
+        name = operation_of(program, index).name
         runs[name] += 1
         added[name] += (await perform(program, session, index)).added
     assert added["insert"] + added["copy"] == 4 * (runs["insert"] + runs["copy"])
@@ -161,7 +161,7 @@ async def test_no_delete_meets_a_row_that_another_has_taken(connection: Connecti
     program = await ready(connection, mix(ITEMS, {"insert": 1, "delete": 3}, rows=10))
     session, deleted = Session(connection), list[object]()
     for index in range(80):
-        operation = program.choose(index)
+        operation = operation_of(program, index)
         try:
             plan = operation.plan(index)
         except NoRows:
@@ -184,7 +184,7 @@ async def test_a_row_is_there_again_after_its_delete_failed(connection: Connecti
     await connection.execute("drop table refers")
     assert (await perform(program, session, 0)).added == -1
     with pytest.raises(NoRows):
-        program.choose(1).plan(1)
+        operation_of(program, 1).plan(1)
 
 
 # One seed gives the same
@@ -208,7 +208,7 @@ async def test_one_seed_gives_the_same_operations_keys_and_values(connection: Co
 async def test_operations_come_in_proportion_to_their_weights(connection: Connection) -> None:
     writes = mix(ITEMS, {"insert": 70, "update": 25, "select": 5}, rows=ROWS)
     program = await ready(connection, writes)
-    shares = Counter(program.choose(index).name for index in range(16_000))
+    shares = Counter(operation_of(program, index).name for index in range(16_000))
     for name, share in (("insert", 0.70), ("update", 0.25), ("select", 0.05)):
         assert shares[name] / 16_000 == pytest.approx(share, abs=0.02)
 
@@ -216,7 +216,7 @@ async def test_operations_come_in_proportion_to_their_weights(connection: Connec
 @pytest.mark.parametrize("name", ["insert", "update", "delete", "select", "upsert", "copy"])
 async def test_an_operation_without_weight_never_comes(connection: Connection, name: str) -> None:
     program = await ready(connection, mix(ITEMS, {name: 1}, rows=ROWS))
-    assert {program.choose(index).name for index in range(100)} == {name}
+    assert {operation_of(program, index).name for index in range(100)} == {name}
 
 
 async def test_keys_are_evenly_spread_where_there_are_too_many(
@@ -224,7 +224,7 @@ async def test_keys_are_evenly_spread_where_there_are_too_many(
 ) -> None:
     monkeypatch.setattr(preparing, "MOST_KEYS", 30)
     program = await ready(connection, mix(ITEMS, {"select": 1}, rows=100))
-    chosen = {int(program.choose(index).plan(index)[0]) for index in range(1000)}
+    chosen = {int(operation_of(program, index).plan(index)[0]) for index in range(1000)}
     assert chosen == set(range(1, 101, 4))
 
 

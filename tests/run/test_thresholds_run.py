@@ -31,7 +31,9 @@ def test_every_evaluation_is_shown_with_its_margin_and_failures_last(tmp_path: P
     shown = ended.output.partition("\nthresholds\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in shown] == ["✓"] * 5 + ["✗"] * 3
     assert shown[0].startswith("  ✓ http count > 5   (150, 2900 % to spare)")
-    assert shown[4].startswith("  ✓ http achieved >= 95% in second   (100 %, 5 % to spare, built in)")
+    assert shown[4].startswith(
+        "  ✓ http achieved >= 95% in second   (100 %, 5 % to spare, built in)"
+    )
     assert shown[5] == "  ✗ http errors.404 <= 0%   (100 %)"
     assert shown[6].startswith("  ✗ http p50 < 9s over 1s   (")
     assert "no verdict on a latency: 100 % failed in stage first" in shown[6]

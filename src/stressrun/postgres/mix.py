@@ -79,10 +79,6 @@ class Program:
     table: Sequence[int]
     supply: KeySupply | None
 
-    def choose(self, index: int) -> Operation:
-        """The operation of an index."""
-        return self.operations[self.table[index % len(self.table)]]
-
 
 async def prepare(
     mix: WriteMix,
