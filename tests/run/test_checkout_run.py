@@ -8,8 +8,8 @@ import jsonschema
 import psycopg
 from runs import CHECKOUT, ROOT, assert_nothing_is_left, kept_run, stressrun
 
-# Short stages have too few checkouts for the p99 that the scenario asks for, and of fifteen arrivals
-# one that a busy machine is late for is a twentieth.
+# Short stages have too few checkouts for the p99 that the scenario asks for, and of fifteen
+# arrivals one that a busy machine is late for is more than a twentieth.
 SHORT = [
     "--set=built_in_thresholds=false",
     "--set=thresholds=[http errors < 1%]",
