@@ -369,6 +369,6 @@ async def test_a_start_that_is_cancelled_anywhere_leaves_nothing(seed: int, run:
         finally:
             await services.stop()
     assert scope.cancelled_caught
+    # No process, so no port either; that may already be somebody else's.
     assert run.left() == []
     assert run.ledger.outstanding() == []
-    assert all(is_free(int(values[f"services.{c.name}.port"])) for c in commands)
