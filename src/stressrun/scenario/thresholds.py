@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from stressrun.scenario.figures import LOADS
@@ -11,8 +11,7 @@ from stressrun.scenario.part import Part
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 from stressrun.units import format_duration
 
-LEAST_ACHIEVED = "95%"
-MOST_ERRORS = "1%"
+_EXPECTED = (("achieved", ">= 95%"), ("errors", "< 1%"))
 
 
 def build_thresholds(
@@ -42,25 +41,37 @@ def _built_in(
 
     Without them a service that hangs or refuses would pass every threshold on its latency.
     """
-    said = {(threshold.subject, threshold.name, threshold.metric) for threshold in written}
-    loads: list[tuple[str, str | None]] = [("http", None)] if names.endpoints else []
-    loads += [("write", mix) for mix in names.writes]
-    for subject, name in loads:
-        whose = " ".join(filter(None, (subject, name)))
-        texts = []
-        if (subject, name, "achieved") not in said:
-            judged = [stage for stage in stages if not stage.warmup]
-            texts += [
-                f"{whose} achieved >= {LEAST_ACHIEVED} in {stage.name}"
-                for stage in judged
-                if _is_planned(stage, subject)
-            ]
-        if (subject, name, "errors") not in said:
-            texts.append(f"{whose} errors < {MOST_ERRORS}")
-        for text in texts:
-            threshold = replace(parse_threshold(text, names), built_in=True)
-            if stages_of(threshold, stages):
-                yield threshold
+    subjects = ["http"] if names.endpoints else []
+    subjects += [f"write {mix}" for mix in names.writes]
+    for subject in subjects:
+        for metric, limit in _EXPECTED:
+            said = {
+                threshold.stage
+                for threshold in written
+                if threshold.text.split()[: len(subject.split()) + 1] == [*subject.split(), metric]
+            }
+            for place in _places(metric, subject.partition(" ")[0], said, stages):
+                text = f"{subject} {metric} {limit}{place}"
+                threshold = replace(parse_threshold(text, names), built_in=True)
+                if stages_of(threshold, stages):
+                    yield threshold
+
+
+def _places(
+    metric: str, subject: str, said: Collection[str | None], stages: Sequence[Stage]
+) -> list[str]:
+    """Where to expect it: in no stage of which something is `said`."""
+    if None in said:
+        return []
+    if metric == "errors" and not said:
+        return [""]
+    return [
+        f" in {stage.name}"
+        for stage in stages
+        if not stage.warmup
+        and stage.name not in said
+        and (metric == "errors" or _is_planned(stage, subject))
+    ]
 
 
 def _threshold(

@@ -1,0 +1,51 @@
+"""What is expected of every run, unless a threshold says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stressrun.scenario.load import load
+
+HEAD = """version: 1
+name: built-in
+database: postgresql://127.0.0.1/app
+base_url: http://127.0.0.1:8000
+endpoints: [{name: home, request: GET /}]
+writes: [{name: w, operations: {one: {sql: select 1}}, mix: {one: 1}}]
+stages:
+  - {name: warm-up, duration: 1s, warmup: true, endpoints: {rate: 5/s}, writes: {rate: 5/s}}
+  - {name: rates, duration: 1s, endpoints: {rate: 5/s}, writes: {rate: 5/s}}
+  - {name: users, duration: 1s, endpoints: {vus: 5}}
+  - {name: some, duration: 1s, endpoints: {iterations: 9, vus: 3}, writes: {workers: 2}}
+"""
+ACHIEVED = ["http achieved >= 95% in rates", "http achieved >= 95% in some"]
+WRITES = ["write w achieved >= 95% in rates", "write w errors < 1%"]
+
+
+@pytest.mark.parametrize(
+    ("written", "built_in"),
+    [
+        ("", [*ACHIEVED, "http errors < 1%", *WRITES]),
+        ("built_in_thresholds: false", []),
+        ("thresholds: [http errors < 50%]", [*ACHIEVED, *WRITES]),
+        ("thresholds: [http achieved > 1%, write w errors < 5%]", ["http errors < 1%", WRITES[0]]),
+        (
+            "thresholds: [http errors < 50% in users]",
+            [*ACHIEVED, "http errors < 1% in rates", "http errors < 1% in some", *WRITES],
+        ),
+        # These say less than what is built in.
+        (
+            "thresholds: [http errors.5xx < 1%, endpoint home errors < 5%, write w.one errors < 5%]",
+            [*ACHIEVED, "http errors < 1%", *WRITES],
+        ),
+    ],
+)
+def test_a_threshold_takes_the_place_of_one_on_the_same_figure(
+    written: str, built_in: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"{HEAD}{written}\n")
+    scenario = load(path, environ={}).scenario
+    assert [each.text for each in scenario.thresholds if each.built_in] == built_in
