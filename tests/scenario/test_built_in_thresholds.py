@@ -37,7 +37,8 @@ WRITES = ["write w achieved >= 95% in rates", "write w errors < 1%"]
         ),
         # These say less than what is built in.
         (
-            "thresholds: [http errors.5xx < 1%, endpoint home errors < 5%, write w.one errors < 5%]",
+            "thresholds: [http errors.503 < 1%, endpoint home errors < 5%,"
+            " write w.one errors < 5%]",
             [*ACHIEVED, "http errors < 1%", *WRITES],
         ),
     ],
