@@ -17,7 +17,7 @@ def made_of(added: list[tuple[int, int]], most: int = 100) -> Intervals:
     return intervals
 
 
-@given(spans, st.integers(0, 70), st.integers(0, 20))
+@given(spans, st.integers(0, 70), st.integers(1, 20))
 def test_an_overlap_is_one_with_any_of_those_added(
     added: list[tuple[int, int]], begin: int, length: int
 ) -> None:

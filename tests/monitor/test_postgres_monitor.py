@@ -135,7 +135,7 @@ async def test_a_terminated_monitor_leaves_a_gap_and_goes_on(
         await flush(admin)
         found = await monitor.finish(Histogram())
     # A look that was under way is told why, one that came after finds the connection closed.
-    reasons = ("57P01 admin_shutdown", "connection_lost")
+    reasons = ("57P01 admin_shutdown", "***_lost")
     # A machine that is too busy may have left other gaps.
     gap = next(gap for gap in found.gaps if gap.why.startswith(reasons))
     assert "connection" not in gap.why.partition(":")[2]

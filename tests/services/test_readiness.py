@@ -21,9 +21,15 @@ from stressrun.scenario.model import Http, Readiness, Tls
 from stressrun.services.process import ServiceProcess, spawn
 from stressrun.services.readiness import until_ready
 
-# Cancelled within a handshake, httpcore leaves its socket to the garbage collector: it is to come
-# before the next test is looked at.
-leaving_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Cancelled within a handshake, httpcore leaves its socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Such a socket goes before another test is looked at."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -168,7 +174,6 @@ async def test_a_service_that_is_not_verified_is_asked_without_its_ca(
     await until_ready("api", url, Readiness("/", 20), Guard(), http=careless)
 
 
-@leaving_sockets
 async def test_a_service_that_wants_a_client_certificate_is_shown_it(
     nursery: trio.Nursery, certificates: Certificates
 ) -> None:
@@ -179,17 +184,14 @@ async def test_a_service_that_wants_a_client_certificate_is_shown_it(
     with pytest.raises(SetupError, match="not ready within"):
         await until_ready("api", url, Readiness("/", 0.5), Guard(), http=unknown)
     assert len(requests) == 1
-    gc.collect()
 
 
-@leaving_sockets
 async def test_a_certificate_of_a_ca_that_is_not_trusted_is_told(
     nursery: trio.Nursery, certificates: Certificates
 ) -> None:
     url, _ = await serve(nursery, [200], certificates.server)
     with pytest.raises(SetupError, match="last seen: tls: certificate: "):
         await until_ready("api", url, Readiness("/", 1), Guard())
-    gc.collect()
 
 
 async def test_a_ca_file_that_cannot_be_read_is_not_waited_for(
