@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from surroundings import Run, marked
 from stressrun.safety.ledger import open_ledger
 from stressrun.services.guardian import Guardian
 from stressrun.services.process import MARK
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What a test leaves to the garbage collector goes before another test is looked at."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
@@ -16,6 +17,9 @@ from stressrun.scenario.model import CommandService, Readiness
 from stressrun.services.guardian import Guardian
 from stressrun.services.process import MARK
 from stressrun.services.running import Services
+
+leaving_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""Cancelled within a handshake, httpcore leaves its socket to the garbage collector."""
 
 
 def marked(run_id: str) -> list[int]:

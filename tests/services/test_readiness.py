@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
+from surroundings import leaving_sockets
 
 from stressrun.errors import RefusedError, SetupError
 from stressrun.safety.guard import Guard
@@ -21,15 +21,7 @@ from stressrun.scenario.model import Http, Readiness, Tls
 from stressrun.services.process import ServiceProcess, spawn
 from stressrun.services.readiness import until_ready
 
-# Cancelled within a handshake, httpcore leaves its socket to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Such a socket goes before another test is looked at."""
-    yield
-    gc.collect()
+pytestmark = [pytest.mark.usefixtures("collected"), leaving_sockets]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import trio
 import trustme
-from surroundings import Run, eventually
+from surroundings import Run, eventually, leaving_sockets
 
 from http_server import Exchange, response, serve
 from stressrun.errors import ExitCode, SetupError
@@ -316,6 +316,8 @@ async def test_what_is_there_already_is_checked_and_left_alone(run: Run, postgre
         await services.start(there, reserve(there))
 
 
+@leaving_sockets
+@pytest.mark.usefixtures("collected")
 async def test_only_the_service_at_the_base_url_is_asked_as_requests_are(
     run: Run, nursery: trio.Nursery, tmp_path: Path
 ) -> None:

@@ -27,8 +27,14 @@ def send_all(tasks: Sequence[Task], session: Session, clock: Callable[[], int]) 
 
 
 def _settle(task: Task, outcome: pq.abc.PGresult | psycopg.Error, now: int) -> None:
-    if not isinstance(outcome, psycopg.Error):
-        assert isinstance(task.operation, Single)
-        task.succeed(task.operation.read(outcome, task.plan), now)
-    else:
+    if isinstance(outcome, psycopg.Error):
         task.fail(outcome, now)
+        return
+    assert isinstance(task.operation, Single)
+    try:
+        done = task.operation.read(outcome, task.plan)
+    except psycopg.Error as error:
+        # Of this one alone: the answers to the others are still to come.
+        task.fail(error, now)
+    else:
+        task.succeed(done, now)

@@ -38,9 +38,9 @@ class PoolReading:
     """How the connections of the write mixes were used at an instant.
 
     The load has `most` of them, fewer are `allowed` while the server has few left; `active` are at
-    work, and were in this stage up to `most_active` at once; `waiting` are
-    operations that are due and have none. `server_free` is None where the server does not say.
-    `lost`: none is left, and the server took no new one when it was last asked.
+    work, and were in this stage up to `most_active` at once; `waiting` are operations that are due
+    and have none. `server_free` is None where the server does not say. `lost`: none is left, and
+    the server took no new one when it was last asked.
     """
 
     most: int

@@ -118,7 +118,7 @@ class WriteLane:
         self._heed(poller.poll(0))
         while True:
             now = clock()
-            if self._pool.open != self._pool.allowed:
+            if self._pool.open > self._pool.allowed:
                 self.balance()
             next_instant = self._start_all(now)
             if next_instant == _NEVER and not self._busy:
@@ -192,7 +192,7 @@ class WriteLane:
         assert executor is not None
         if not mix.idle:
             mix.free_since = now
-        over = self._pool.open > self._pool.allowed and mix is self._largest()
+        over = self._pool.open > self._pool.allowed and self._gives(mix)
         taken = None if over else executor.take(now, mix.running - 1)
         if taken is None:
             self._finish(writer)
@@ -408,19 +408,15 @@ class WriteLane:
 
     def _spare(self) -> Writer | None:
         """Whose connection to give up next: of those that the stage does not use, else of all."""
-        free = [
-            writer
-            for writer in self._by_descriptor.values()
-            if writer not in self._busy and writer.session is not None
-        ]
+        free = [writer for writer in self._by_descriptor.values() if writer not in self._busy]
         unused = [writer for writer in free if writer not in writer.mix.idle]
         counts = self._connections()
         return max(unused or free, key=lambda writer: counts[writer.mix], default=None)
 
-    def _largest(self) -> MixLoad | None:
-        """The mix with the most connections, which is to give some up before the others."""
+    def _gives(self, mix: MixLoad) -> bool:
+        """Whether a mix is to give a connection up: its last one when all others have one, too."""
         counts = self._connections()
-        return max(counts, key=lambda mix: counts[mix], default=None)
+        return counts[mix] > 1 or max(counts.values()) == 1
 
     def _connections(self) -> Counter[MixLoad]:
         return Counter(writer.mix for writer in self._by_descriptor.values())

@@ -90,7 +90,7 @@ class Single:
         return self.read(checked(outcome), plan)
 
     def read(self, result: pq.abc.PGresult, plan: Parameters) -> Done:
-        """What the result of its statement says."""
+        """What the result of its statement says. Raises psycopg.Error."""
         return Done(rows_of(result), 0, bytes_in(plan), 0)
 
     def failed(self, plan: Parameters) -> None:
