@@ -26,7 +26,7 @@ def hear(found: LiveThresholds, seconds: dict[int, int], *, failed: int = 0) -> 
             books = Recorder()
             if quarter == 2:
                 fill(books.row("endpoint", "browse"), 10 - failed, milliseconds, failed=failed)
-            found.heard(books, second + quarter / 4)
+            found.heard("one", books, second + quarter / 4, 1)
 
 
 def test_a_window_has_the_worst_figure_of_all_that_were_whole() -> None:
@@ -52,7 +52,7 @@ def test_where_more_is_better_the_worst_is_the_least() -> None:
     over = threshold("http rate > 1/s over 1s")
     found = live(over)
     hear(found, {0: 10, 1: 10})
-    found.heard(Recorder(), 3.0)
+    found.heard("one", Recorder(), 3.0, 1)
     assert found.worst == {over: pytest.approx(10.0)}
 
 
@@ -106,3 +106,30 @@ def test_warm_up_crosses_nothing() -> None:
     found.start(STAGES[0])
     hear(found, {0: 90, 1: 90})
     assert found.crossed is None
+
+
+def test_a_window_as_long_as_its_stage_is_whole_at_its_end() -> None:
+    stage = STAGES[2]
+    over = threshold("http mean < 1s over 10s")
+    found = live(over)
+    hear(found, dict.fromkeys(range(9), 10))
+    for quarter in (9.15, 9.4, 9.65, 9.9):
+        found.heard("one", Recorder(), quarter, 1)
+    assert found.worst == {over: None}
+    found.finish(stage.duration)
+    assert found.worst == {over: pytest.approx(0.010, rel=0.01)}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_that_tell_one_after_the_other_do_not_make_a_rate_falter(workers: int) -> None:
+    slow, fast = (threshold(f"http rate {limit} over 1s") for limit in ("> 1/s", "< 99/s"))
+    found = live(slow, fast)
+    for report in range(1, 33):
+        for worker in range(workers):
+            books = Recorder()
+            fill(books.row("endpoint", "browse"), 5, 10)
+            # A little early or late, each a few milliseconds after the one before it.
+            elapsed = report / 4 + worker / 300 + (report % 3) / 500
+            found.heard(f"endpoints-{worker}", books, elapsed, workers)
+    for worst in found.worst.values():
+        assert worst == pytest.approx(20 * workers, rel=0.02)

@@ -308,11 +308,12 @@ class Controller:
             result.elapsed = max(0.0, min(result.stage.duration, (end - start) / 1e9))
             result.interrupted = self._stopped_at is not None
 
-        def heard(books: Recorder, most_vus: int) -> None:
+        def heard(worker: str, books: Recorder, most_vus: int) -> None:
             measure()
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
-            self._live.heard(books, (time.monotonic_ns() - start) / 1e9)
+            elapsed = (time.monotonic_ns() - start) / 1e9
+            self._live.heard(worker, books, elapsed, result.generator.workers)
             if monitor is not None:
                 monitor.hear(books.slowest)
 
@@ -320,6 +321,7 @@ class Controller:
             await crew.run(result, start, heard)
         finally:
             measure()
+        self._live.finish(result.elapsed)
         if monitor is not None:
             times = (row.response for row in result.requests(self._scenario))
             result.database = await monitor.finish(merged(*times))

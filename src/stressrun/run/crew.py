@@ -119,12 +119,12 @@ class Crew:
         return time.monotonic_ns() + _LEAD
 
     async def run(
-        self, result: StageResult, start: int, heard: Callable[[Recorder, int], None]
+        self, result: StageResult, start: int, heard: Callable[[str, Recorder, int], None]
     ) -> None:
         """Run one stage on all workers and gather what they say into `result`.
 
-        `heard` is called with each worker's news and the sum of the most virtual users that each
-        worker had busy at once.
+        `heard` is called with each worker's name and news, and the sum of the most virtual users
+        that each worker had busy at once.
         Raises WorkerLost.
         """
         stage = result.stage
@@ -191,7 +191,7 @@ class Crew:
         return (stage.writes if worker.name == "writes" else stage.endpoints) is not None
 
     async def _listen(
-        self, worker: _Worker, result: StageResult, heard: Callable[[Recorder, int], None]
+        self, worker: _Worker, result: StageResult, heard: Callable[[str, Recorder, int], None]
     ) -> None:
         said = ""
         while said != "finished":
@@ -211,7 +211,8 @@ class Crew:
                 seconds = message["generator"]["wall_seconds"]
                 result.pool.add(PoolReading(**message["pool"]), seconds)
             worker.most_running = message["most_running"]
-            heard(books, sum(w.most_running for w in self._workers if w.name != "writes"))
+            most_vus = sum(w.most_running for w in self._workers if w.name != "writes")
+            heard(worker.name, books, most_vus)
 
 
 async def _end(process: ServiceProcess) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 from stressrun.metrics.recorder import Recorder, Row
 from stressrun.scenario.model import Scenario, Stage, Threshold
@@ -12,7 +11,9 @@ from stressrun.units import format_duration
 from stressrun.verdict.figures import measured, of_load
 from stressrun.verdict.thresholds import Evaluation, holds
 
-_SLICE = 0.5
+_ROUNDING = 1e-6
+# Less than two reports of a worker, so that it is never a little too late for them.
+_SLICE = 0.4
 
 
 class LiveThresholds:
@@ -29,7 +30,9 @@ class LiveThresholds:
             for threshold in scenario.thresholds
             if threshold.window is not None or threshold.abort
         ]
-        self._stage: Stage | None = None
+        self._looking: list[_Watched] = []
+        self._told: set[str] = set()
+        self._since = 0.0
         self.crossed: Evaluation | None = None
 
     @property
@@ -43,16 +46,33 @@ class LiveThresholds:
     def start(self, stage: Stage) -> None:
         """A stage begins."""
         self._stage = stage
-        for watched in self._looking():
+        self._since = 0.0
+        self._told.clear()
+        self._looking = [each for each in self._watched if stages_of(each.threshold, [stage])]
+        for watched in self._looking:
             watched.start()
 
-    def heard(self, books: Recorder, elapsed: float) -> None:
-        """Take a worker's news at so many seconds of the stage."""
-        stage = self._stage
-        assert stage is not None
-        for watched in self._looking():
+    def heard(self, worker: str, books: Recorder, elapsed: float, workers: int) -> None:
+        """Take the news of one of so many workers at so many seconds of the stage."""
+        for watched in self._looking:
             watched.add(measured(watched.threshold, books, self._scenario))
-            value = watched.look(min(elapsed, stage.duration))
+        if elapsed - self._since >= _SLICE:
+            self._told.add(worker)
+        # A slice holds as much of each of them, or their rate would seem to falter.
+        if len(self._told) == workers:
+            self._told.clear()
+            self._look(elapsed)
+
+    def finish(self, elapsed: float) -> None:
+        """The stage has ended after so many seconds: the rest of it is a slice, too."""
+        self._look(elapsed)
+
+    def _look(self, elapsed: float) -> None:
+        stage = self._stage
+        seconds = min(elapsed, stage.duration) - self._since
+        self._since += max(0.0, seconds)
+        for watched in self._looking:
+            value = watched.look(seconds)
             if value is None or self.crossed is not None:
                 continue
             threshold = watched.threshold
@@ -60,14 +80,9 @@ class LiveThresholds:
                 detail = f"crossed {format_duration(elapsed)} into stage {stage.name}"
                 self.crossed = Evaluation(threshold, value, passed=False, detail=detail)
 
-    def _looking(self) -> Iterable[_Watched]:
-        stage = self._stage
-        assert stage is not None
-        return (watched for watched in self._watched if stages_of(watched.threshold, [stage]))
-
 
 class _Watched:
-    """One threshold: the seconds of its window, or all of a stage where it has none."""
+    """One threshold: the slices of its window, or all of a stage where it has none."""
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
@@ -78,21 +93,20 @@ class _Watched:
         """Begin anew with a stage."""
         self._slices: deque[tuple[float, Row]] = deque()
         self._now = Row()
-        self._since = 0.0
 
     def add(self, news: Row) -> None:
         self._now.merge(news)
 
-    def look(self, elapsed: float) -> float | None:
-        """The figure of the last window when it has moved on; None: it has not, or no data."""
-        if elapsed - self._since < _SLICE:
+    def look(self, seconds: float) -> float | None:
+        """Move on by a slice: the figure of the window now; None: it is not whole, or no data."""
+        if seconds <= 0:
             return None
-        self._slices.append((elapsed - self._since, self._now))
-        self._now, self._since = Row(), elapsed
+        self._slices.append((seconds, self._now))
+        self._now = Row()
         window = self.threshold.window
-        length = sum(seconds for seconds, _ in self._slices)
+        length = sum(slice_seconds for slice_seconds, _ in self._slices)
         if window is not None:
-            if length < window:
+            if length < window - _ROUNDING:
                 return None
             while length - self._slices[0][0] >= window:
                 length -= self._slices.popleft()[0]
