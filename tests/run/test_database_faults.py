@@ -245,6 +245,22 @@ def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str
     clean(ended)
 
 
+def test_a_server_that_was_gone_for_a_good_part_of_a_stage(
+    tmp_path: Path, server: DatabaseServer, url: str
+) -> None:
+    run = started(tmp_path, url, "--keep", DURATION="5s")
+    server.stop()
+    for _ in range(6):
+        run.wait_for("connections: 0 active")
+    server.start()
+    ended = run.end()
+    assert_told(ended, 4, "the database took no connections for ")
+    assert ended.output.count("remedy: see the server's own log") == 1
+    with connected(url) as client:
+        assert_rows_are_there(client, row_of(ended))
+    clean(ended)
+
+
 def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer, url: str) -> None:
     run = started(tmp_path, url, "--keep", DURATION="2s")
     server.stop()

@@ -8,7 +8,6 @@ Instants are nanoseconds of the monotonic clock.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from stressrun.load.assignment import REST
 from stressrun.load.executors import Executor
 from stressrun.load.pipeline import send_all
 from stressrun.load.poller import READ, WRITE, Poller
-from stressrun.load.writers import MixLoad, Task, Writer
+from stressrun.load.writers import MixLoad, Task, Writer, gives, spare
 from stressrun.postgres.connection import Aborted
 from stressrun.postgres.failure import is_lost_word
 from stressrun.postgres.keys import KeySupply
@@ -192,7 +191,7 @@ class WriteLane:
         assert executor is not None
         if not mix.idle:
             mix.free_since = now
-        over = self._pool.open > self._pool.allowed and self._gives(mix)
+        over = self._pool.open > self._pool.allowed and gives(mix, self._by_descriptor.values())
         taken = None if over else executor.take(now, mix.running - 1)
         if taken is None:
             self._finish(writer)
@@ -393,7 +392,8 @@ class WriteLane:
     def balance(self) -> None:
         """Give connections up, or use writers again, as the pool allows."""
         pool = self._pool
-        while pool.open > pool.allowed and (writer := self._spare()) is not None:
+        connected = self._by_descriptor.values()
+        while pool.open > pool.allowed and (writer := spare(connected, self._busy)) is not None:
             self._disconnect(writer)
             mix = writer.mix
             if writer in mix.idle:
@@ -405,21 +405,6 @@ class WriteLane:
                 return
             mix = min(mixes, key=lambda mix: mix.running + len(mix.idle))
             mix.idle.append(mix.resting.pop())
-
-    def _spare(self) -> Writer | None:
-        """Whose connection to give up next: of those that the stage does not use, else of all."""
-        free = [writer for writer in self._by_descriptor.values() if writer not in self._busy]
-        unused = [writer for writer in free if writer not in writer.mix.idle]
-        counts = self._connections()
-        return max(unused or free, key=lambda writer: counts[writer.mix], default=None)
-
-    def _gives(self, mix: MixLoad) -> bool:
-        """Whether a mix is to give a connection up: its last one when all others have one, too."""
-        counts = self._connections()
-        return counts[mix] > 1 or max(counts.values()) == 1
-
-    def _connections(self) -> Counter[MixLoad]:
-        return Counter(writer.mix for writer in self._by_descriptor.values())
 
     def _disconnect(self, writer: Writer) -> None:
         if writer.session is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Collection, Container, Generator
 from typing import Any
 
 import psycopg
@@ -178,3 +179,21 @@ class MixLoad:
         assert self.executor is not None
         for number in self.executor.drop(now):
             self.task(number, 0).row.dropped += 1
+
+
+def spare(connected: Collection[Writer], busy: Container[Writer]) -> Writer | None:
+    """Whose connection to give up next: of those that the stage does not use, else of all."""
+    free = [writer for writer in connected if writer not in busy]
+    unused = [writer for writer in free if writer not in writer.mix.idle]
+    counts = _connections(connected)
+    return max(unused or free, key=lambda writer: counts[writer.mix], default=None)
+
+
+def gives(mix: MixLoad, connected: Collection[Writer]) -> bool:
+    """Whether a mix is to give a connection up: its last one when no other has more, either."""
+    counts = _connections(connected)
+    return counts[mix] > 1 or max(counts.values()) == 1
+
+
+def _connections(connected: Collection[Writer]) -> Counter[MixLoad]:
+    return Counter(writer.mix for writer in connected)
