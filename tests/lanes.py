@@ -66,6 +66,7 @@ def http_scenario(base_url: str, endpoints: Sequence[Endpoint], **others: Any) -
         writes=(),
         stages=(),
         thresholds=(),
+        invariants=(),
         **others,
     )
 

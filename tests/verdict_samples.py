@@ -66,6 +66,7 @@ def scenario(*thresholds: str) -> Scenario:
         writes=(MIX,),
         stages=STAGES,
         thresholds=tuple(threshold(text) for text in thresholds),
+        invariants=(),
         teardown=(),
         report_interval=5.0,
     )

@@ -36,6 +36,7 @@ def finished() -> RunFinished:
         ended_at=now,
         stages=tuple(results()),
         thresholds=tuple(evaluate(SCENARIO, results())),
+        invariants=(),
         verdict="failed",
         exit_code=ExitCode.FAILED,
         cause="threshold failed: http p95 < 1ms",

@@ -46,6 +46,7 @@ def test_of_several_causes_the_gravest_is_told(
         signal=signal,
         failure=failure,
         fault=None,
+        invariants=[],
         thresholds=thresholds,
     )
     assert (judgement.verdict, judgement.exit_code) == (verdict, code)
@@ -59,6 +60,7 @@ def test_a_threshold_without_data_says_what_it_needs() -> None:
         signal=None,
         failure=None,
         fault=None,
+        invariants=[],
         thresholds=[EMPTY],
     )
     assert "a p99 needs 100 values" in judgement.remedy
@@ -71,6 +73,7 @@ def test_a_fault_of_the_generator_s_own_makes_the_figures_invalid() -> None:
         signal=None,
         failure=None,
         fault=Fault("the generator was out of local ports", "keep connections"),
+        invariants=[],
         thresholds=[SLOW],
     )
     assert (judgement.verdict, judgement.exit_code) == ("invalid", ExitCode.INVALID)

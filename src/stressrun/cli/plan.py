@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from stressrun.cli.options import scenario_options
+from stressrun.data.checks import describe
 from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
 from stressrun.safety.masking import Mask
@@ -24,6 +25,7 @@ from stressrun.scenario.model import (
     Column,
     CommandSeeding,
     CommandService,
+    CountQuestion,
     CsvFile,
     Database,
     EmbeddedPostgres,
@@ -33,6 +35,7 @@ from stressrun.scenario.model import (
     FormBody,
     Group,
     Http,
+    Invariant,
     IterationsPerVu,
     JsonLinesFile,
     Load,
@@ -43,12 +46,14 @@ from stressrun.scenario.model import (
     RawBody,
     Readiness,
     Request,
+    RequestQuestion,
     RequestSeeding,
     Scenario,
     Seed,
     SeedingStep,
     Service,
     SharedIterations,
+    SqlQuestion,
     SqlSeeding,
     SqlTeardown,
     Stage,
@@ -62,6 +67,7 @@ from stressrun.scenario.model import (
 from stressrun.scenario.nodes import Faults, Plain
 from stressrun.scenario.part import Part
 from stressrun.scenario.threshold import stages_of
+from stressrun.scenario.wording import one_of
 
 
 @click.command()
@@ -125,6 +131,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     if scenario.thresholds:
         lines = (_threshold(threshold, scenario) for threshold in scenario.thresholds)
         yield _section("thresholds", lines)
+    if scenario.invariants:
+        yield _section("invariants", map(_invariant, scenario.invariants))
     if scenario.teardown:
         yield _section("teardown", map(_teardown, scenario.teardown))
 
@@ -428,6 +436,22 @@ def _subject(threshold: Threshold) -> str:
             return "the database"
         case _:
             return "the generator"
+
+
+def _invariant(invariant: Invariant) -> str:
+    after = one_of(invariant.stages) if invariant.stages else "each stage"
+    again = f", asked again for {_duration(invariant.within)}" if invariant.within else ""
+    expected = invariant.expected
+    match expected:
+        case tuple():
+            wanted = " and ".join(map(describe, expected))
+        case CountQuestion():
+            wanted = f"as many as {expected.text} succeeded"
+        case SqlQuestion():
+            wanted = f"the same as sql: {' '.join(expected.sql.split())}"
+        case RequestQuestion():
+            wanted = f"the same as request: {expected.request.name}"
+    return f"{invariant.name}: {wanted}, after {after}{again}"
 
 
 def _teardown(teardown: Teardown) -> str:

@@ -81,7 +81,8 @@ def describe(check: Check) -> str:
     return f"{check.operator.replace('_', ' ')} {shown}"
 
 
-def _equals(found: object, expected: object) -> bool:
+def equals(found: object, expected: object) -> bool:
+    """Whether a value is the expected one, as JSON has it."""
     # Headers and bodies are texts, also where a number is meant.
     if isinstance(found, str) and as_number(expected) is not None:
         return found == as_text(expected)
@@ -102,7 +103,7 @@ def _same(found: object, expected: object) -> bool:
 
 
 def _differs(found: object, expected: object) -> bool:
-    return found is not MISSING and not _equals(found, expected)
+    return found is not MISSING and not equals(found, expected)
 
 
 def _contains(found: object, expected: object) -> bool:
@@ -130,7 +131,7 @@ def _has_length(found: object, expected: object) -> bool:
 
 
 _COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
-    "equals": _equals,
+    "equals": equals,
     "not": _differs,
     "contains": _contains,
     "at_least": _at_least,

@@ -21,7 +21,7 @@ from stressrun.metrics.excerpt import shortened
 from stressrun.metrics.recorder import Recorder
 from stressrun.safety.guard import Guard
 from stressrun.safety.masking import MASK, Mask
-from stressrun.scenario.model import Request, Scenario
+from stressrun.scenario.model import Endpoint, Request, Scenario
 
 _MOST_OF_A_VALUE = 200
 _SECRET = re.compile(
@@ -94,6 +94,42 @@ async def run_once(
     finally:
         lane.close()
     return errors
+
+
+async def answer_to(
+    scenario: Scenario, request: Request, guard: Guard, *, run_id: str, rows: Mapping[str, Any]
+) -> tuple[object, str | None]:
+    """What a request with one capture captures, after the login if it needs one; or an error.
+
+    Raises RefusedError and SetupError as the preparation of a worker does.
+    """
+    found: list[object] = []
+    errors: list[str] = []
+
+    def seen(step: StepFinished, variables: Mapping[str, object]) -> None:
+        if step.error is not None:
+            errors.append(f"{step.name}: {_cause(step)}")
+        found.append(variables.get(request.captures[0].variable))
+
+    recorder = Recorder()
+    endpoint = Endpoint(request.name, 1, (request,))
+    alone = replace(scenario, endpoints=(endpoint,), writes=())
+    compiler = Compiler(
+        alone,
+        Segment(0, 1),
+        recorder,
+        run_id=run_id,
+        rows=rows,
+        sends=lambda name, sent, program: WatchedStep(name, sent, program, recorder, seen),
+    )
+    program = replace(compiler.endpoint(endpoint), single=None)
+    lane = await open_lane(alone, guard, recorder)
+    try:
+        await lane.run(one_iteration(program, 0))
+    finally:
+        lane.close()
+    error = next(iter([*errors, *program.row.errors]), None)
+    return None if error is not None else found[-1], error
 
 
 class _Teller:

@@ -5,9 +5,7 @@ All is asked for once, after its table is seeded, and given as JSON has it.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import psycopg
 from psycopg import pq, sql
@@ -18,6 +16,7 @@ from stressrun.errors import SetupError
 from stressrun.metrics.excerpt import on_one_line
 from stressrun.postgres.connection import Connection
 from stressrun.postgres.ownership import Claim
+from stressrun.postgres.querying import fetch, reader
 from stressrun.postgres.tables import describe, identifier, reason
 from stressrun.scenario.model import Seed
 
@@ -59,7 +58,9 @@ async def query_rows(
     statement can change nothing. Raises SetupError.
     """
     try:
-        result = await _fetch(connection, query)
+        async with connection.transaction():
+            await connection.execute("set transaction read only")
+            result = await fetch(connection, query, _MOST_ROWS + 1)
     except psycopg.Error as error:
         raise SetupError(
             f"the statement of the feeder {feeder} failed: {reason(error)}",
@@ -136,26 +137,14 @@ async def referenced_values(
             f"there is no value of {table.name}.{column} to refer to",
             hint="all of them are null: refer to another column",
         )
-    read = _READERS.get(result.ftype(0), _text)
+    read = reader(result.ftype(0))
     return [read(result.get_value(number, 0) or b"") for number in range(result.ntuples)]
-
-
-async def _fetch(connection: Connection, query: str) -> pq.abc.PGresult:
-    """The raw rows of one statement, a few more than are allowed at the most."""
-    declaration = f"declare feeder cursor for {query}".encode()
-    async with connection.transaction():
-        await connection.execute("set transaction read only")
-        # Asked for as binary, though it gives nothing, it cannot hold a second statement.
-        await connection.execute(declaration, binary=True)
-        result = (await connection.execute(f"fetch {_MOST_ROWS + 1} from feeder".encode())).pgresult
-    assert result is not None
-    return result
 
 
 def _values(result: pq.abc.PGresult, feeder: str, columns: Sequence[str]) -> list[list[object]]:
     names = [(result.fname(place) or b"").decode() for place in range(result.nfields)]
     places = [_place(column, names, feeder) for column in columns]
-    reads = [(place, _READERS.get(result.ftype(place), _text)) for place in places]
+    reads = [(place, reader(result.ftype(place))) for place in places]
     rows = [
         [
             None if (content := result.get_value(number, place)) is None else read(content)
@@ -190,24 +179,3 @@ def _unknown_keys(seed: Seed, why: str) -> SetupError:
         f"the keys ${{{name}.{key}}} of the seeded rows cannot be told: {why}",
         hint=f"ask for them by a feeder, such as sql: select {key} from {name}",
     )
-
-
-def _text(content: bytes) -> str:
-    return content.decode()
-
-
-def _float(content: bytes) -> float | str:
-    number = float(content)
-    return number if math.isfinite(number) else _text(content)
-
-
-_READERS: Mapping[int, Callable[[bytes], object]] = {
-    psycopg.adapters.types[name].oid: read
-    for names, read in (
-        (("int2", "int4", "int8"), int),
-        (("float4", "float8"), _float),
-        (("json", "jsonb"), json.loads),
-        (("bool",), b"t".__eq__),
-    )
-    for name in names
-}

@@ -12,6 +12,7 @@ from stressrun.report.failures import failure_lines
 from stressrun.report.notices import warnings
 from stressrun.report.tables import (
     http_lines,
+    invariant_lines,
     stage_figures,
     stage_table,
     stage_title,
@@ -21,6 +22,7 @@ from stressrun.report.tables import (
 from stressrun.report.writes import pool_line, stage_lines, write_lines
 from stressrun.run.events import (
     Event,
+    InvariantsAsked,
     Kept,
     Note,
     RunFinished,
@@ -64,6 +66,10 @@ class Console:
                 self._write(f"  {_tick(event, self._scenario)}")
             case StageFinished():
                 self._stage_finished(event)
+            case InvariantsAsked():
+                self._write("")
+                for line in invariant_lines(event.answers):
+                    self._write(f"  {line}")
             case RunFinished():
                 self._run_finished(event)
 
@@ -103,6 +109,11 @@ class Console:
             self._write("\nthresholds")
             for line in threshold_lines(event.thresholds):
                 self._write(f"  {line}")
+        broken = [answer for answer in event.invariants if not answer.passed]
+        if broken:
+            self._write("\ninvariants that did not hold")
+            for answer, line in zip(broken, invariant_lines(broken), strict=True):
+                self._write(f"  after {answer.stage}: {line}")
         self._write("")
         if event.partial and event.partial != event.cause:
             self._write(f"partial: {event.partial}")

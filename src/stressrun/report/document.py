@@ -21,6 +21,7 @@ from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
 from stressrun.scenario.model import Scenario
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 REPORT_VERSION = 1
@@ -72,6 +73,7 @@ def document(event: RunFinished) -> dict[str, Any]:
         "stages": [_stage(result, event.scenario) for result in event.stages],
         "generator": _whole_generator(event.stages),
         "thresholds": [_threshold(evaluation) for evaluation in event.thresholds],
+        "invariants": [_invariant(answer) for answer in event.invariants],
     }
 
 
@@ -172,4 +174,15 @@ def _threshold(evaluation: Evaluation) -> dict[str, Any]:
         "passed": evaluation.passed,
         "detail": evaluation.detail,
         "built_in": evaluation.threshold.built_in,
+    }
+
+
+def _invariant(answer: Answer) -> dict[str, Any]:
+    return {
+        "invariant": answer.invariant.name,
+        "stage": answer.stage,
+        "value": answer.value,
+        "expected": answer.expected,
+        "passed": answer.passed,
+        "detail": answer.detail,
     }

@@ -21,6 +21,7 @@ from stressrun.scenario.model import (
     Users,
 )
 from stressrun.units import format_duration, format_rate, format_share
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 _COLUMNS = ("", "count", "rate", "errors", "mean", "p50", "p95", "p99", "max", "MB/s")
@@ -221,6 +222,21 @@ def threshold_lines(evaluations: Sequence[Evaluation]) -> list[str]:
         f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({', '.join(_facts(e))})"
         for e in ordered_evaluations
     ]
+
+
+def invariant_lines(answers: Sequence[Answer]) -> list[str]:
+    """Every invariant with the value found, failures last."""
+    return [
+        f"{'✓' if a.passed else '✗'} {a.invariant.name}   ({_found(a)})"
+        for a in sorted(answers, key=lambda answer: not answer.passed)
+    ]
+
+
+def _found(answer: Answer) -> str:
+    if answer.value is None:
+        return answer.detail
+    parts = [answer.value if answer.passed else f"{answer.value}, expected {answer.expected}"]
+    return ", ".join([*parts, *filter(None, [answer.detail])])
 
 
 def _facts(evaluation: Evaluation) -> Iterator[str]:

@@ -28,6 +28,7 @@ from stressrun.run import teardown
 from stressrun.run.crew import Crew
 from stressrun.run.events import (
     Event,
+    InvariantsAsked,
     Kept,
     Listener,
     Note,
@@ -41,17 +42,19 @@ from stressrun.run.preparation import (
     prepare_database,
     with_completed_database,
 )
+from stressrun.run.questions import Questions
 from stressrun.run.ticker import Ticker
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import EmbeddedPostgres, Scenario
+from stressrun.scenario.model import EmbeddedPostgres, Scenario, Stage
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
 from stressrun.services.running import Services, reserve
 from stressrun.verdict.generator import own_fault
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.judgement import interruption, judge
 from stressrun.verdict.live import LiveThresholds
 from stressrun.verdict.target import lost_target
@@ -104,10 +107,12 @@ class Controller:
         self._values: Mapping[str, str] = {}
         self._mask = Mask(loaded.secrets)
         self._results: list[StageResult] = []
+        self._answers: list[Answer] = []
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
         self._resources: _Resources | None = None
-        self._before_load = trio.CancelScope()
+        # Ended by a signal at once, other than a stage.
+        self._besides_load = trio.CancelScope()
         self._loading = False
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
@@ -134,11 +139,13 @@ class Controller:
         become_subreaper()
         held = self._resources = self._hold(ledger)
         try:
-            with self._before_load:
+            with self._besides_load:
                 document, rows = await self._set_up(held)
+                questions = Questions(self._scenario, held.guard, run_id=self.run_id, rows=rows)
                 if self._options.once:
                     await self._run_once(held, rows)
                 else:
+                    await questions.try_out()
                     await self._start_crew(held, document, rows)
             if self._signal is None and not self._options.once:
                 async with watching(
@@ -147,7 +154,7 @@ class Controller:
                     run_id=self.run_id,
                     mask=self._mask.text,
                 ) as monitor:
-                    await self._run_stages(held, monitor)
+                    await self._run_stages(held, monitor, questions)
         except (StressrunError, ExceptionGroup) as error:
             self._failure = _told(error)
             for line in self._failure.message.splitlines()[1:]:
@@ -235,6 +242,8 @@ class Controller:
         if self._scenario.writes:
             names = ", ".join(mix.name for mix in self._scenario.writes)
             self._note(f"--once does no writes: {names} left out")
+        if self._scenario.invariants:
+            self._note("--once asks no invariants")
         errors = await run_once(
             self._scenario,
             self._options.once,
@@ -253,7 +262,9 @@ class Controller:
 
     # The stages.
 
-    async def _run_stages(self, held: _Resources, monitor: PostgresMonitor | None) -> None:
+    async def _run_stages(
+        self, held: _Resources, monitor: PostgresMonitor | None, questions: Questions
+    ) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
             result = StageResult(stage, number)
@@ -268,6 +279,8 @@ class Controller:
                 self._loading = False
             self._tell(StageFinished(result))
             self._see_that_none_is_lost(held, f"stage {stage.name}")
+            if self._signal is None:
+                await self._ask(questions, stage)
             if self._signal is not None or self._live.crossed is not None:
                 return
             if result.pool.last is not None and result.pool.last.lost:
@@ -275,6 +288,22 @@ class Controller:
                     f"the database took no more connections at the end of stage {stage.name}",
                     hint="see the server's own log",
                 )
+
+    async def _ask(self, questions: Questions, stage: Stage) -> None:
+        """Ask the invariants after a stage, when all of it has ended."""
+        books = Recorder()
+        for result in self._results:
+            books.merge(result.books)
+        with trio.CancelScope() as self._besides_load:
+            answers = [self._masked(answer) for answer in await questions.ask(stage, books)]
+            self._answers += answers
+            if answers:
+                self._tell(InvariantsAsked(stage, tuple(answers)))
+
+    def _masked(self, answer: Answer) -> Answer:
+        value = None if answer.value is None else self._mask.text(answer.value)
+        expected, detail = self._mask.text(answer.expected), self._line(answer.detail)
+        return replace(answer, value=value, expected=expected, detail=detail)
 
     def _see_that_none_is_lost(self, held: _Resources, phase: str) -> None:
         """Raises TargetLost for a service that ended during a phase of the run."""
@@ -360,6 +389,7 @@ class Controller:
             signal=self._signal,
             failure=self._failure,
             fault=own_fault(self._results) or lost_target(self._results),
+            invariants=self._answers,
             thresholds=thresholds,
         )
         return RunFinished(
@@ -370,6 +400,7 @@ class Controller:
             ended_at=datetime.now(UTC),
             stages=tuple(self._results),
             thresholds=tuple(thresholds),
+            invariants=tuple(self._answers),
             verdict=judgement.verdict,
             exit_code=judgement.exit_code,
             cause=self._line(judgement.cause),
@@ -410,7 +441,7 @@ class Controller:
                 self._signal = Signals(number)
                 self._stopped_at = time.monotonic_ns()
                 self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
-                self._before_load.cancel()
+                self._besides_load.cancel()
                 if self._loading and self._resources is not None:
                     await self._resources.crew.stop()
 

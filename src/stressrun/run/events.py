@@ -13,6 +13,7 @@ from stressrun.load.stage import PoolReading, StageResult
 from stressrun.load.watching import StepFinished
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 
@@ -63,6 +64,14 @@ class StageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class InvariantsAsked:
+    """What the invariants were found to be after a stage."""
+
+    stage: Stage
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run's end. `cause` and `remedy` are one line each, empty when it passed.
 
@@ -76,6 +85,7 @@ class RunFinished:
     ended_at: datetime
     stages: tuple[StageResult, ...]
     thresholds: tuple[Evaluation, ...]
+    invariants: tuple[Answer, ...]
     verdict: str
     exit_code: ExitCode
     cause: str = ""
@@ -93,6 +103,7 @@ Event = (
     | StageStarted
     | Tick
     | StageFinished
+    | InvariantsAsked
     | RunFinished
 )
 Listener = Callable[[Event], None]

@@ -23,9 +23,11 @@ from stressrun.scenario.load import Document
 from stressrun.scenario.model import (
     ExistingPostgres,
     ExistingService,
+    Invariant,
     Query,
     Scenario,
     Seed,
+    SqlQuestion,
     SqlSeeding,
     WriteMix,
 )
@@ -108,6 +110,8 @@ async def prepare_database(
         await seeding.run()
         return {}
     needed = 1 + (connections_needed(scenario) if writes else 0)
+    if any(_asks_database(invariant) for invariant in scenario.invariants):
+        needed += 1
     changes = any(isinstance(step, Seed | SqlSeeding) for step in scenario.seeding) or (
         writes and any(_changes(mix) for mix in scenario.writes)
     )
@@ -117,6 +121,10 @@ async def prepare_database(
     await seeding.run()
     async with await connect(database.url, guard=guard, run_id=run_id) as connection:
         return seeding.known | await _fed(scenario, connection)
+
+
+def _asks_database(invariant: Invariant) -> bool:
+    return SqlQuestion in map(type, (invariant.question, invariant.expected))
 
 
 def _changes(mix: WriteMix) -> bool:

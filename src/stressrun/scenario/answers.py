@@ -27,7 +27,7 @@ def build_captures(part: Part) -> tuple[Capture, ...]:
     captures = []
     for variable, value in part.entries("capture"):
         _check_variable(variable, value)
-        captures.append(Capture(variable, _source(value)))
+        captures.append(Capture(variable, build_source(value)))
     return tuple(captures)
 
 
@@ -43,19 +43,20 @@ def build_expect(part: Part, scope: Scope) -> Expect:
         headers=tuple(
             (name, check)
             for name, value in expect.entries("headers")
-            for check in _checks(value, scope)
+            for check in build_checks(value, scope)
         ),
         json=tuple(
             (_path(name, value, at_key=True), check)
             for name, value in expect.entries("json")
-            for check in _checks(value, scope)
+            for check in build_checks(value, scope)
         ),
-        body=() if body is None else _checks(body, scope),
+        body=() if body is None else build_checks(body, scope),
         size=() if size is None else _sizes(size),
     )
 
 
-def _source(part: Part) -> FromJson | FromHeader | FromStatus | FromCookie | FromRegex:
+def build_source(part: Part) -> FromJson | FromHeader | FromStatus | FromCookie | FromRegex:
+    """Where in an answer a value stands."""
     if part.value == "status":
         return FromStatus()
     if "header" in part:
@@ -106,7 +107,7 @@ def _statuses(expect: Part) -> tuple[int, ...]:
     return (int(status.number()),)
 
 
-def _checks(part: Part, scope: Scope) -> tuple[Check, ...]:
+def build_checks(part: Part, scope: Scope) -> tuple[Check, ...]:
     """A plain value is what has to be there; a mapping has a check under each of its keys."""
     if not isinstance(part.value, dict):
         return _check("equals", part, scope)

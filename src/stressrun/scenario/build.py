@@ -6,7 +6,8 @@ so that the mistakes of the others are told at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from stressrun.scenario.endpoints import build_endpoint, build_login
 from stressrun.scenario.feeders import Rows
 from stressrun.scenario.files import Files
 from stressrun.scenario.http import build_http
+from stressrun.scenario.invariants import ONLY_IN_LOAD, Invariants
 from stressrun.scenario.model import (
     Endpoint,
     Login,
@@ -96,8 +98,9 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     files = Files(folder)
     rows = Rows(root, files, [seed for _, seed in tables], unfinished)
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
-    login, endpoints, requests = _traffic(root, Bodies(files, references), rows.sources)
-    rows.check_unique(root, (login, endpoints), writes)
+    traffic = _traffic(root, Bodies(files, references), rows.sources)
+    rows.check_unique(root, (traffic.login, traffic.endpoints), writes)
+    invariants = Invariants(traffic.asking, traffic.logged_in, traffic.endpoints, names)
     database = build_database(root, services, _needing_database(root, services))
     return Scenario(
         name=_text(root, "name"),
@@ -110,13 +113,16 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         database=database,
         http=build_http(root.section("http"), files),
         workers=root.integer("workers", 1),
-        seeding=_seeding(root, steps, tables, mixes, SeedingSteps(files, references, requests)),
+        seeding=_seeding(
+            root, steps, tables, mixes, SeedingSteps(files, references, traffic.seeding)
+        ),
         feeders=rows.feeders,
-        login=login,
-        endpoints=endpoints,
+        login=traffic.login,
+        endpoints=traffic.endpoints,
         writes=writes,
         stages=stages,
         thresholds=build_thresholds(root, names, stages, writes, database),
+        invariants=tuple(invariants.build(part) for part in root.items("invariants")),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
         report_interval=root.section("report").duration(
             "interval", _REPORT_INTERVAL, positive=True
@@ -129,16 +135,26 @@ def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:
     return found if isinstance(found, dict) else {}
 
 
-def _traffic(
-    root: Part, bodies: Bodies, rows: Sources
-) -> tuple[Login | None, tuple[Endpoint, ...], Requests]:
-    """The login, the endpoints, and what builds the requests that come before both of them.
+@dataclass(frozen=True, slots=True)
+class _Traffic:
+    """What is sent: by the load, and by what comes before (`seeding`) and between (`asking`) it.
 
-    In endpoints `${login.…}` is what the login captures.
+    What is asked between stages may use what a login captures: the `logged_in` sources.
     """
-    sources = rows
+
+    login: Login | None
+    endpoints: tuple[Endpoint, ...]
+    seeding: Requests
+    asking: Requests
+    logged_in: Sources
+
+
+def _traffic(root: Part, bodies: Bodies, rows: Sources) -> _Traffic:
+    """In endpoints `${login.…}` is what the login captures."""
+    sources, logged_in = rows, Sources({}, absent=ONLY_IN_LOAD)
     if LOGIN in root:
-        sources = rows.with_login(tuple(captured_names(root[LOGIN].value)))
+        captured = tuple(captured_names(root[LOGIN].value))
+        sources, logged_in = rows.with_login(captured), logged_in.with_login(captured)
     defaults = build_defaults(root.section("http"), Scope(sources))
     requests = Requests(defaults, bodies)
     endpoints = tuple(
@@ -147,7 +163,14 @@ def _traffic(
     part, login = root.get("login"), None
     if part is not None:
         login = build_login(part, Requests(defaults.without_login(), bodies), Scope(rows))
-    return login, endpoints, Requests(defaults.without_rows(), bodies)
+    asking = defaults.without_rows()
+    return _Traffic(
+        login,
+        endpoints,
+        seeding=Requests(asking.without_login(), bodies),
+        asking=Requests(asking, bodies),
+        logged_in=logged_in,
+    )
 
 
 def _seeding(
@@ -237,12 +260,16 @@ def _needing_database(root: Part, services: Mapping[str, Plain]) -> Part | None:
 def _needing(root: Part, sections: Sequence[str], steps: Sequence[str]) -> Part | None:
     """The first that asks for a URL: a section that is not empty, or a step by its keys."""
     filled = (root[section] for section in sections if section in root and root[section].value)
-    asking = (
-        step
-        for step in chain(root.items("seeding"), root.items("teardown"))
-        if any(key in step for key in steps)
-    )
+    every = chain(root.items("seeding"), _questions(root), root.items("teardown"))
+    asking = (step for step in every if any(key in step for key in steps))
     return next(chain(filled, asking), None)
+
+
+def _questions(root: Part) -> Iterator[Part]:
+    """What invariants ask, and those questions that they expect the answer of."""
+    for part in root.items("invariants"):
+        yield part
+        yield from filter(None, [part.get("expect")])
 
 
 def _teardown(part: Part) -> Teardown:

@@ -82,11 +82,12 @@ class Explanation:
         marks: dict[str, int] = {}
         if isinstance(union.instance, dict) and len(fits) > 1:
             instance = union.instance
-            required = Counter(key for n in fits for key in branches[n]["required"])
+            needs = {n: branches[n].get("required", ()) for n in fits}
+            required = Counter(key for n in fits for key in needs[n])
             marks = {key: count for key, count in required.items() if count < len(fits)}
-            # The branch that has the most of its keys there; the first of equals.
-            fits.sort(key=lambda n: -len(instance.keys() & branches[n]["required"]))
-            if marks.keys().isdisjoint(instance):
+            # The branch that has the most of its keys there; of equals one that needs none.
+            fits.sort(key=lambda n: (-len(instance.keys() & needs[n]), bool(needs[n])))
+            if marks.keys().isdisjoint(instance) and all(needs.values()):
                 guesses = (did_you_mean(key, marks) for key in instance)
                 guess = next((guess for guess in guesses if guess), "")
                 yield Fault(union.place, f"expected one of the keys {one_of(marks)}", guess)

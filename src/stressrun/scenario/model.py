@@ -490,6 +490,49 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlQuestion:
+    """A statement that only reads, whose answer is one value."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestQuestion:
+    """A request with one capture, which is the answer."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CountQuestion:
+    """How many requests or operations of the load have succeeded since the run began.
+
+    `kind` and `name` are those of a row of its books, `text` is the source form.
+    """
+
+    text: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What must hold after each stage, or after those of some names.
+
+    All the checks that are `expected` hold of the question's answer; or another question has the
+    same answer. It is asked again for `within` so many seconds where it does not hold. `place` is
+    where it stands in the document.
+    """
+
+    name: str
+    question: SqlQuestion | RequestQuestion
+    expected: tuple[Check, ...] | SqlQuestion | RequestQuestion | CountQuestion
+    stages: tuple[str, ...]
+    within: float
+    place: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SqlTeardown:
     sql: str
 
@@ -545,6 +588,7 @@ class Scenario:
     writes: tuple[WriteMix, ...]
     stages: tuple[Stage, ...]
     thresholds: tuple[Threshold, ...]
+    invariants: tuple[Invariant, ...]
     teardown: tuple[Teardown, ...]
     report_interval: float
 

@@ -54,6 +54,12 @@ class Part:
         found = self[key].value if key in self else None
         return Part(found if isinstance(found, dict) else {}, (*self.place, key), self.faults)
 
+    def without(self, *keys: str) -> Part:
+        """The mapping as if it had none of these keys."""
+        assert isinstance(self.value, dict)
+        rest = {key: value for key, value in self.value.items() if key not in keys}
+        return Part(rest, self.place, self.faults)
+
     def items(self, key: str) -> Iterator[Part]:
         """The items of the list under a key that are not known to be wrong."""
         if key not in self or not isinstance((part := self[key]).value, list):

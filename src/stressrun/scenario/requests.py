@@ -24,6 +24,7 @@ _EXPRESSION = re.compile(r"\$\{[^{}]*\}")
 _NOT_IN_PATH = re.compile(r"[^!-~]|#")
 _FROM_BODY = ("content-length", "transfer-encoding")
 _CONTENT_TYPE = "content-type"
+_OF_LOGIN = f"{LOGIN}."
 
 Headers = tuple[tuple[str, Template], ...]
 
@@ -46,10 +47,10 @@ class Defaults:
         return replace(self, headers=headers, auth=auth)
 
     def without_rows(self) -> Defaults:
-        """Without what is known only when there are rows and a login: all variables."""
-        headers = tuple(header for header in self.headers if not header[1].variables)
+        """Without what is known only when there are rows: all variables but those of a login."""
+        headers = tuple(header for header in self.headers if not _from_rows([header[1]]))
         auth = self.auth
-        if auth is not None and any(template.variables for template in auth_templates(auth)):
+        if auth is not None and _from_rows(auth_templates(auth)):
             auth = None
         return replace(self, headers=headers, auth=auth)
 
@@ -158,6 +159,11 @@ def _names(headers: Headers) -> set[str]:
     return {name.lower() for name, _ in headers}
 
 
+def _from_rows(templates: Iterable[Template]) -> bool:
+    variables = (name for template in templates for name, _ in template.variables)
+    return any(not name.startswith(_OF_LOGIN) for name in variables)
+
+
 def _from_login(templates: Iterable[Template]) -> bool:
     variables = (name for template in templates for name, _ in template.variables)
-    return any(name.startswith(f"{LOGIN}.") for name in variables)
+    return any(name.startswith(_OF_LOGIN) for name in variables)

@@ -13,7 +13,6 @@ from stressrun.scenario.wording import there_are
 
 LOGIN = "login"
 NAMESPACES = ("faker", "services", "run", LOGIN)
-_GENERATED = "generate the value, such as ${uuid} or ${integer(1, 9)}, or do it by sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +21,12 @@ class Sources:
 
     `columns` is by the name of their feeder, table or login; None where they are not known before
     the run. `unusable` has a message and a hint by the names of variables whose value only the
-    database knows. `early` is where none of them is there yet.
+    database knows. Where none of them is there, `absent` says why and what to do.
     """
 
     columns: Mapping[str, Collection[str] | None]
     unusable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    early: bool = False
+    absent: tuple[str, str] | None = None
 
     def with_login(self, captures: Collection[str]) -> Sources:
         """These, and what a login captures."""
@@ -119,8 +118,9 @@ class Scope:
 
     def _check_column(self, name: str, offset: int, tell: Tell) -> None:
         source, _, column = name.rpartition(".")
-        if self._sources.early:
-            tell(f"{name!r} is not there yet while the data is seeded", _GENERATED, offset)
+        absent = self._sources.absent
+        if absent is not None and source not in self._sources.columns:
+            tell(f"{name!r} {absent[0]}", absent[1], offset)
             return
         if source not in self._sources.columns:
             tell(*self._unknown_source(source), offset)

@@ -28,6 +28,10 @@ from stressrun.scenario.tables import declared_tables
 from stressrun.scenario.wording import there_are
 
 _WITHIN = 60.0
+_ABSENT = (
+    "is not there yet while the data is seeded",
+    "generate the value, such as ${uuid} or ${integer(1, 9)}, or do it by sql",
+)
 _NUL = "a NUL character, which no statement can hold"
 
 Tables = Sequence[tuple[Part, Seed]]
@@ -59,7 +63,7 @@ class SeedingSteps:
                 "." if cwd is None else cwd.literal(),
                 part.duration("within", _WITHIN, positive=True),
             )
-        return RequestSeeding(self._requests.build(part, Scope(Sources({}, early=True)), None))
+        return RequestSeeding(self._requests.build(part, Scope(Sources({}, absent=_ABSENT)), None))
 
     def _from_file(self, part: Part) -> SqlSeeding:
         """The SQL of a file; mistakes in it name the file and the line."""

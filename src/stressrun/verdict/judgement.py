@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
@@ -37,11 +38,13 @@ def judge(
     signal: Signals | None,
     failure: StressrunError | None,
     fault: Fault | None,
+    invariants: Sequence[Answer],
     thresholds: Sequence[Evaluation],
 ) -> Judgement:
     """What is left behind comes first, then a signal, a failure, and only then the figures.
 
-    Where there is a `fault` in the measuring itself, the figures are not the target's.
+    What is wrong comes before what is slow. Where there is a `fault` in the measuring itself, the
+    figures are not the target's.
     """
     if residue:
         return Judgement(
@@ -58,6 +61,9 @@ def judge(
         return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
     if fault is not None:
         return Judgement("invalid", ExitCode.INVALID, fault.cause, fault.remedy)
+    broken = [answer for answer in invariants if not answer.passed]
+    if broken:
+        return _broken(broken)
     failed = [evaluation for evaluation in thresholds if not evaluation.passed]
     if failed:
         return _failed(failed)
@@ -67,6 +73,18 @@ def judge(
 def interruption(signal: Signals) -> str:
     """Why a run that was told to stop is partial."""
     return f"stopped by {signal.name}"
+
+
+def _broken(broken: Sequence[Answer]) -> Judgement:
+    first = broken[0]
+    more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+    found = first.detail if first.value is None else f"{first.value}, expected {first.expected}"
+    return Judgement(
+        "failed",
+        ExitCode.FAILED,
+        f"invariant failed: {first.invariant.name} after stage {first.stage}{more} ({found})",
+        "the data is wrong, not only slow: ask the same of it after each of the endpoints",
+    )
 
 
 def _failed(failed: Sequence[Evaluation]) -> Judgement:
