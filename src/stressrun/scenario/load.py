@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from stressrun.data.references import substitute
-from stressrun.errors import Mistake, ScenarioError
+from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.build import REFERENCES, build
 from stressrun.scenario.files import with_absolute_paths
 from stressrun.scenario.interpolate import Interpolation
@@ -18,6 +18,7 @@ from stressrun.scenario.nodes import (
     Fault,
     Faults,
     Node,
+    Place,
     Plain,
     ScalarNode,
     locate,
@@ -44,6 +45,13 @@ class Loaded:
     secrets: tuple[str, ...]
     _root: Node
     _folder: Path
+
+    def position(self, place: Place) -> Position:
+        """Where a place of the document was written; in an overlay, or in a `--set`, for one.
+
+        Of a place that no source has, what would hold it.
+        """
+        return locate(self._root, Fault(place, "")).position
 
     def resolve(self, values: Mapping[str, str]) -> tuple[Document, Scenario]:
         """The document and the scenario with references replaced: `{"services.api.url": …}`.

@@ -472,7 +472,7 @@ class Threshold:
     `value` is in the unit of the metric: seconds, a fraction, per second, bytes or a number. With
     a `window` (seconds) it must hold in every one of each stage. One that does `abort` ends the
     run as soon as it is crossed, but not in the first seconds, `after`, of a stage. `built_in`
-    are those that hold without being written.
+    are those that hold without being written, and so have no `place` in the document.
     """
 
     text: str
@@ -487,6 +487,7 @@ class Threshold:
     abort: bool = False
     after: float = 0.0
     built_in: bool = False
+    place: tuple[str | int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _threshold(
 ) -> Threshold | None:
     check = part if isinstance(part.value, str) else part["check"]
     try:
-        threshold = parse_threshold(check.text(), names)
+        threshold = replace(parse_threshold(check.text(), names), place=part.place)
     except ThresholdError as error:
         check.fault(error.message, error.hint, offset=error.offset)
         return None
