@@ -1,22 +1,20 @@
-"""`report.json`: the run as a document with a schema of its own, written whole or not at all."""
+"""`report.json`: the run as a document with a schema of its own."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stressrun import __version__
-from stressrun.errors import ReportError
 from stressrun.load.stage import Generator, Pool, StageResult
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
+from stressrun.report.files import write_whole
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
@@ -30,23 +28,13 @@ REPORT_VERSION = 1
 def write_report(event: RunFinished, directory: Path) -> Path:
     """Write `report.json` into a directory and return its path. Raises ReportError."""
     path = directory / "report.json"
-    unfinished = directory / ".report.json.unfinished"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            json.dump(document(event), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise ReportError(
-            f"the report could not be written to {path}: {error.strerror}",
-            hint="make room or choose another place with --report-dir",
-        ) from error
+    write_whole(path, document_text(event))
     return path
+
+
+def document_text(event: RunFinished) -> str:
+    """The report of a run as JSON."""
+    return json.dumps(document(event), indent=2, ensure_ascii=False) + "\n"
 
 
 def document(event: RunFinished) -> dict[str, Any]:
