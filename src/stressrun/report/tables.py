@@ -18,13 +18,15 @@ from stressrun.scenario.model import (
     Scenario,
     SharedIterations,
     Stage,
+    Threshold,
     Users,
 )
-from stressrun.units import format_duration, format_rate, format_share
+from stressrun.units import Unit, format_duration, format_rate, format_share
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 _COLUMNS = ("", "count", "rate", "errors", "mean", "p50", "p95", "p99", "max", "MB/s")
+SUMMARY_COLUMNS = ("stage", "count", "rate", "errors", "dropped", "p50", "p95", "p99", "max")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -193,12 +195,12 @@ def _slow(name: str, figures: Summary) -> str:
 
 
 def summary_table(results: Sequence[StageResult]) -> str:
-    """One row a stage: the iterations of all endpoints; without endpoints, all operations."""
-    headers = ("stage", "count", "rate", "errors", "dropped", "p50", "p95", "p99", "max")
-    return table(headers, [_summary_row(result) for result in results])
+    """The rows of `summary_row` as a table."""
+    return table(SUMMARY_COLUMNS, [summary_row(result) for result in results])
 
 
-def _summary_row(result: StageResult) -> list[str]:
+def summary_row(result: StageResult) -> list[str]:
+    """A stage in a row: the iterations of all endpoints; without endpoints, all operations."""
     total = Row()
     for (kind, _), row in result.books.rows.items():
         if kind == "endpoint" or (kind == "operation" and result.stage.endpoints is None):
@@ -219,7 +221,7 @@ def threshold_lines(evaluations: Sequence[Evaluation]) -> list[str]:
     """Every threshold with its value and its distance from the limit, failures last."""
     ordered_evaluations = sorted(evaluations, key=lambda evaluation: not evaluation.passed)
     return [
-        f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({', '.join(_facts(e))})"
+        f"{'✓' if e.passed else '✗'} {e.threshold.text}   ({', '.join(threshold_facts(e))})"
         for e in ordered_evaluations
     ]
 
@@ -239,7 +241,8 @@ def _found(answer: Answer) -> str:
     return ", ".join([*parts, *filter(None, [answer.detail])])
 
 
-def _facts(evaluation: Evaluation) -> Iterator[str]:
+def threshold_facts(evaluation: Evaluation) -> Iterator[str]:
+    """What an evaluation says besides its outcome: the value first, then its distance."""
     yield threshold_value(evaluation)
     if evaluation.margin is not None:
         yield _margin(evaluation.margin)
@@ -259,6 +262,15 @@ def threshold_value(evaluation: Evaluation) -> str:
     """The value that a threshold was held against, in its metric's unit."""
     if evaluation.value is None:
         return "no data"
-    unit = unit_of(evaluation.threshold.subject, evaluation.threshold.metric)
+    return _unit(evaluation.threshold).format(evaluation.value)
+
+
+def threshold_limit(threshold: Threshold) -> str:
+    """The limit of a threshold, in its metric's unit: `< 1.00 s`."""
+    return f"{threshold.operator} {_unit(threshold).format(threshold.value)}"
+
+
+def _unit(threshold: Threshold) -> Unit:
+    unit = unit_of(threshold.subject, threshold.metric)
     assert unit is not None
-    return unit.format(evaluation.value)
+    return unit
