@@ -43,6 +43,18 @@ def database_lines(findings: Findings, run_id: str) -> list[str]:
     ]
 
 
+def finding_lines(findings: Findings) -> list[str]:
+    """What a stage's slowness may come from, in short: of a quiet database nothing."""
+    deadlocks = 0 if findings.statistics is None else findings.statistics.deadlocks
+    lines = [
+        *list(_lock_lines(findings.lock_waits, ""))[:1],
+        *_slow_lines(findings.slow_requests),
+        *([f"deadlocks: {deadlocks:,}"] if deadlocks else []),
+        *_statistics_lines(findings.statistics),
+    ]
+    return [line.strip() for line in lines]
+
+
 def database_part(findings: Findings) -> dict[str, Any]:
     """The stage's `database` in `report.json`."""
     part = asdict(findings)
