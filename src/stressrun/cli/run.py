@@ -12,10 +12,11 @@ import trio
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
 from stressrun.cli.output import tell
+from stressrun.cli.reports import Reports, wanted_reports
 from stressrun.data.suggest import did_you_mean
-from stressrun.errors import ExitCode, ReportError, UsageError
+from stressrun.errors import ExitCode, UsageError
 from stressrun.report.console import Console
-from stressrun.report.document import write_report
+from stressrun.report.files import check_writable
 from stressrun.report.once import OnceConsole
 from stressrun.run.controller import Controller, Options
 from stressrun.run.events import Event, RunFinished
@@ -30,6 +31,14 @@ from stressrun.scenario.load import Loaded, load
     "--report-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Put report.json here instead of .stressrun/RUN_ID.",
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="KIND=FILE[,…]",
+    help="Write a report besides report.json: junit, markdown, gitlab-metrics or json. `none`: "
+    "without annotations and step summary in GitHub Actions. Repeatable.",
 )
 @click.option("--keep", is_flag=True, help="Leave services and data as they are at the end.")
 @click.option(
@@ -50,6 +59,7 @@ def run(
     sets: tuple[str, ...],
     env_file: Path | None,
     report_dir: Path | None,
+    reports: tuple[str, ...],
     keep: bool,
     once: bool,
     endpoints: tuple[str, ...],
@@ -57,25 +67,29 @@ def run(
     """Run SCENARIO: start its services, seed, load, judge, and tear down."""
     if endpoints and not once:
         raise UsageError("--endpoint is for --once alone", hint="add --once")
-    if once and report_dir is not None:
-        raise UsageError("--once writes no report", hint="leave out --report-dir")
+    if once and (report_dir is not None or reports):
+        option = "--report" if report_dir is None else "--report-dir"
+        raise UsageError("--once writes no report", hint=f"leave out {option}")
+    wanted = wanted_reports(reports)
     loaded = load(
         scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
     )
     if once:
         return _run_once(loaded, Options(scenario, keep=keep, once=_chosen(loaded, endpoints)))
-    if report_dir is not None:
-        _check_writable(report_dir)
     console = Console(sys.stdout, Mask(loaded.secrets))
     options = Options(file=scenario, report_directory=report_dir, keep=keep)
     controller = Controller(loaded, options)
-    report = _Report(report_dir or controller.directory, console)
-    controller.listeners += [console, report]
+    directory = report_dir or controller.directory
+    written = Reports(console, loaded, scenario, directory, wanted, os.environ)
+    if report_dir is not None:
+        check_writable(report_dir / "report.json", "--report-dir")
+    written.check()
+    controller.listeners += [console, written]
     finished = trio.run(controller.run)
     signals.ignore()
-    if report.error is not None:
-        code = tell(report.error)
-        return int(code if finished.exit_code in _LESS_GRAVE else finished.exit_code)
+    codes = [tell(error) for error in written.errors]
+    if codes and finished.exit_code in _LESS_GRAVE:
+        return int(codes[0])
     return int(finished.exit_code)
 
 
@@ -107,35 +121,4 @@ def _note_the_end(event: Event) -> None:
         signals.run_is_over()
 
 
-def _check_writable(directory: Path) -> None:
-    """Find out before the run that its report will have a place. Raises ReportError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        writable = os.access(directory, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise ReportError(
-            f"no report can be written to {directory}", hint="choose another --report-dir"
-        )
-
-
 _LESS_GRAVE = (ExitCode.PASSED, ExitCode.FAILED, ExitCode.INVALID)
-
-
-class _Report:
-    """Writes the report at the end of the run."""
-
-    def __init__(self, directory: Path, console: Console) -> None:
-        self._directory = directory
-        self._console = console
-        self.error: ReportError | None = None
-
-    def __call__(self, event: Event) -> None:
-        if not isinstance(event, RunFinished):
-            return
-        try:
-            self._console.report_written(write_report(event, self._directory))
-        except ReportError as error:
-            self.error = error
-        signals.run_is_over()

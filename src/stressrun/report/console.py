@@ -79,6 +79,11 @@ class Console:
         if self._sampled:
             self._write("  it has the requests and answers of the first failures of each kind")
 
+    def tell(self, *lines: str) -> None:
+        """Write lines that come of no event."""
+        for line in lines:
+            self._write(line)
+
     def _kept(self, event: Kept) -> None:
         self._write("\nkept as it is (--keep):")
         for name, url in event.urls.items():
