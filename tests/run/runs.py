@@ -24,6 +24,10 @@ CHECKOUT = ROOT / "scenarios" / "checkout.yaml"
 # For what must happen, however slow the machine: no test waits for this on its way to success.
 PATIENCE = 60
 _SCHEMA = json.loads((ROOT / "schema" / "report.schema.json").read_text())
+# Where the tests run in CI themselves, it is not asked for the reports of their runs.
+ENVIRON = {
+    name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "CI_"))
+}
 OUTCOMES = ("succeeded", "failed", "dropped", "interrupted", "unknown")
 
 
@@ -73,7 +77,7 @@ class Run:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stressrun", *map(str, arguments)],
             cwd=directory,
-            env={**os.environ, **environment},
+            env={**ENVIRON, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from runs import PATIENCE, ROOT
+from runs import ENVIRON, PATIENCE, ROOT
 
 DOCS = ROOT / "docs"
 SCENARIO = Path(__file__).with_name("reported.yaml")
@@ -45,7 +44,7 @@ def run(directory: Path, command: str, **environment: str) -> subprocess.Complet
     return subprocess.run(
         ["bash", "-e", "-c", command],
         cwd=directory,
-        env={**os.environ, "PATH": f"{installed.parent}:{os.environ['PATH']}", **environment},
+        env={**ENVIRON, "PATH": f"{installed.parent}:{ENVIRON['PATH']}", **environment},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -82,7 +81,7 @@ def test_the_workflow_for_github_actions(tmp_path: Path) -> None:
     }
     assert named == {"reports/", "reports/stressrun.md"}
     assert all((tmp_path / name).exists() for name in named)
-    assert summary.read_text() == (tmp_path / "reports" / "stressrun.md").read_text()
+    assert summary.read_text() == "\n" + (tmp_path / "reports" / "stressrun.md").read_text()
 
 
 def test_the_job_for_gitlab(tmp_path: Path) -> None:

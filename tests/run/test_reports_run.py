@@ -35,8 +35,17 @@ def on_github(directory: Path) -> dict[str, str]:
 
 
 def commands(ended: Ended) -> list[str]:
-    """The lines that GitHub's runner takes for commands."""
-    return [line for line in ended.output.splitlines() if line.startswith("::")]
+    """What GitHub's runner does as it reads the output, in which a command may be indented."""
+    obeyed, stopped = [], ""
+    for line in map(str.strip, ended.output.splitlines()):
+        if stopped:
+            stopped = "" if line == f"::{stopped}::" else stopped
+        elif line.startswith("::stop-commands::"):
+            stopped = line.removeprefix("::stop-commands::")
+        elif line.startswith("::"):
+            obeyed.append(line)
+    assert not stopped
+    return obeyed
 
 
 def test_on_github_a_threshold_that_failed_is_marked_on_its_line(tmp_path: Path) -> None:
@@ -47,16 +56,13 @@ def test_on_github_a_threshold_that_failed_is_marked_on_its_line(tmp_path: Path)
     environment = {**on_github(tmp_path), "GITHUB_STEP_SUMMARY": str(folder / "summary")}
     ended = stressrun(folder, "reported.yaml", "--report", ALL, **environment)
     assert_told(ended, 1, "threshold failed: http p50 < 1us in second")
-    stop, resume, error = commands(ended)
-    assert resume == f"::{stop.removeprefix('::stop-commands::')}::"
+    (error,) = commands(ended)
     assert error.startswith(
         f"::error file=load tests%2C 50%25/reported.yaml,line={FAILED},"
         "title=threshold failed%3A http p50 < 1us in second::"
     )
-    assert ended.output.index(stop) < ended.output.index("stage first")
-    assert ended.output.index(resume) > ended.output.index("verdict: failed")
     page = (folder / "r" / "page.md").read_text()
-    assert (folder / "summary").read_text() == f"of another step\n{page}"
+    assert (folder / "summary").read_text() == f"of another step\n\n{page}"
     assert "@" not in re.sub("<code>.*?</code>|```.*?```", "", page, flags=re.DOTALL)
     assert cases(folder) == {
         "the run has a verdict": [],
@@ -84,10 +90,22 @@ def test_a_run_that_is_stopped_has_all_reports_and_none_is_green(tmp_path: Path)
     assert found.pop("the run has a verdict") == ["error"]
     assert set(map(tuple, found.values())) == {("skipped",)}
     assert "interrupted" in (tmp_path / "r" / "page.md").read_text().splitlines()[0]
-    assert commands(ended)[2:] == [
+    assert commands(ended) == [
         "::error title=stress test%3A interrupted::stopped by SIGINT%0Arun it again for a verdict"
     ]
     assert_nothing_is_left(ended)
+
+
+def test_what_a_service_says_is_no_command_to_github(tmp_path: Path) -> None:
+    (tmp_path / "say.py").write_text("raise SystemExit('::error::from the service')")
+    command = "--set=services.api.command=python say.py"
+    ended = stressrun(tmp_path, SCENARIO, command, f"--report={ALL}", **on_github(tmp_path))
+    assert_told(ended, 3, "service 'api' ended with exit status 1 before it was ready")
+    assert "::error::from the service" in ended.output
+    (error,) = commands(ended)
+    assert error.startswith("::error title=stress test%3A error::service 'api' ended with")
+    assert cases(tmp_path)["the run has a verdict"] == ["error"]
+    assert written(tmp_path) == NAMES
 
 
 def test_a_report_whose_place_is_lost_during_the_run_ends_it_with_7(tmp_path: Path) -> None:

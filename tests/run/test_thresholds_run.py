@@ -8,7 +8,7 @@ ABORT = Path(__file__).with_name("abort.yaml")
 
 
 def test_a_threshold_that_is_crossed_ends_the_run(tmp_path: Path) -> None:
-    ended = stressrun(tmp_path, ABORT)
+    ended = stressrun(tmp_path, ABORT, "--report=markdown=page.md")
     assert_told(ended, 1, "threshold failed: http errors < 50% (crossed ")
     assert "  ✗ http errors < 50%   (100 %, 100 % beyond it, crossed " in ended.output
     assert "partial: ended by the threshold http errors < 50%" in ended.output
@@ -16,6 +16,12 @@ def test_a_threshold_that_is_crossed_ends_the_run(tmp_path: Path) -> None:
     assert (stage["name"], stage["interrupted"]) == ("first", True)
     (evaluation,) = ended.report["thresholds"]
     assert (evaluation["value"], evaluation["margin"], evaluation["passed"]) == (1.0, -1.0, False)
+    rows = [line[:30] for line in (tmp_path / "page.md").read_text().splitlines() if "|" in line]
+    assert rows[2:5] == [
+        "| ❌ | threshold <code>http err",
+        "| ➖ | threshold <code>http p99",
+        "| ➖ | threshold <code>http ach",
+    ]
     assert_nothing_is_left(ended)
 
 

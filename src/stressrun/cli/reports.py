@@ -114,7 +114,7 @@ class Reports:
                 self._console.tell(f"{kind}: {path}")
         if self._summary is not None:
             with self._noting_errors():
-                append_whole(self._summary, markdown(conclusion), SUMMARY_BYTES)
+                append_whole(self._summary, f"\n{markdown(conclusion)}", SUMMARY_BYTES)
         if self._on_github:
             self._console.tell(resume(self._pause), *annotations_of(conclusion))
 

@@ -85,4 +85,5 @@ def append_whole(path: Path, text: str, most: int) -> None:
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.unfinished")
+    # Of this run alone: another may have the same place for its report.
+    return path.with_name(f".{path.name}.{os.getpid()}.unfinished")

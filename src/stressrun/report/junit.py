@@ -92,8 +92,9 @@ def _verdict(conclusion: Conclusion, class_name: str, seconds: float) -> Element
     element = _test("the run has a verdict", class_name, seconds)
     if conclusion.unexplained:
         about = _attributes(type=event.verdict, message=f"{event.verdict}: {event.cause}")
-        lines = [event.cause, event.remedy, event.partial, *event.residue]
-        SubElement(element, "error", about).text = _clean("\n".join(filter(None, lines)))
+        partial = "" if event.partial == event.cause else event.partial
+        lines = filter(None, (event.cause, event.remedy, partial, *event.residue))
+        SubElement(element, "error", about).text = _clean("\n".join(lines))
     return element
 
 

@@ -69,7 +69,13 @@ def code(text: str) -> str:
     line = _printable(text)
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - 1]}…"
-    return f"<code>{_ACTIVE.sub(lambda match: f'&#{ord(match[0])};', line)}</code>"
+    return f"<code>{_ACTIVE.sub(_escaped, line)}</code>"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # GitHub looks for mail addresses in texts that are unescaped again: a comment parts one.
+    apart = "<!-- -->" if match[0] == "@" else ""
+    return f"&#{ord(match[0])};{apart}"
 
 
 class _Page:
