@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from report_samples import anything, concluded, finished, with_cases
@@ -89,6 +89,7 @@ def test_what_github_would_not_show_is_counted(failed: int, shown: int) -> None:
 
 
 @given(st.lists(anything, min_size=1, max_size=3))
+@example(["100%0Aof: a, b::error::c"])
 def test_whatever_stands_in_a_name_it_is_no_command_of_its_own(texts: Sequence[str]) -> None:
     for text, (name, properties, message) in zip(texts, read(with_cases(texts)), strict=True):
         assert name == "error"

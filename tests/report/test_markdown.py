@@ -17,7 +17,7 @@ from report_samples import anything, concluded, finished, with_cases
 from stressrun.metrics.recorder import Sample
 from stressrun.postgres.findings import LockPair, LockWaits, Party
 from stressrun.report.cases import Conclusion
-from stressrun.report.markdown import MOST, code, markdown
+from stressrun.report.markdown import MOST, code, fence_around, markdown
 from verdict_samples import results
 
 RENDERER = MarkdownIt("commonmark").enable("table")
@@ -144,6 +144,15 @@ def test_code_shows_a_text_as_it_is_in_one_cell(text: str) -> None:
     assert page.code == ["".join(c if c.isprintable() else " " for c in text)]
     assert [len(row) for row in page.rows] == [2, 2]
     assert not re.search(r"[@:`|]|www\.|&#64;(?!<!-- -->)", code(text), re.IGNORECASE)
+
+
+@given(st.lists(st.text("` ~x", max_size=8), max_size=5))
+@example(["```", "````text", "~~~"])
+def test_no_line_of_a_text_ends_its_block(lines: list[str]) -> None:
+    fence = fence_around(lines)
+    page = Rendered("\n".join([f"{fence}text", *lines, fence, "after"]))
+    assert page.code == ["".join(f"{line}\n" for line in lines)]
+    assert page.plain.strip() == "after"
 
 
 @given(st.lists(anything, max_size=6), anything)

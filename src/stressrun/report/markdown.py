@@ -36,7 +36,7 @@ _FAILURES = 12
 _VERDICTS = {"passed": "✅", "failed": "❌", "error": "❌"}
 _OUTCOMES = {"passed": "✅", "failed": "❌", "skipped": "➖"}
 _ACTIVE = re.compile(r"[&<>|`*_\[\]\\~:@$]|(?<=[wW]{3})\.")
-_FENCE = re.compile("`+")
+_TICKS = re.compile("`+")
 
 
 def markdown(conclusion: Conclusion) -> str:
@@ -72,6 +72,12 @@ def code(text: str) -> str:
     return f"<code>{_ACTIVE.sub(_escaped, line)}</code>"
 
 
+def fence_around(lines: Iterable[str]) -> str:
+    """What begins and ends a block of code that none of the lines can end."""
+    ticks = max((len(run) for line in lines for run in _TICKS.findall(line)), default=0)
+    return "`" * max(3, ticks + 1)
+
+
 def _escaped(match: re.Match[str]) -> str:
     # GitHub looks for mail addresses in texts that are unescaped again: a comment parts one.
     apart = "<!-- -->" if match[0] == "@" else ""
@@ -104,10 +110,9 @@ class _Page:
     def add_text(
         self, before: Sequence[str], lines: Iterable[str], after: Sequence[str] = ()
     ) -> None:
-        """A section of plain text, as it is, in a block of code that no line of it can end."""
+        """A section of plain text, as it is."""
         shown = [_printable(line) for line in lines]
-        ticks = max((len(run) for line in shown for run in _FENCE.findall(line)), default=0)
-        fence = "`" * max(3, ticks + 1)
+        fence = fence_around(shown)
         self.add([*before, f"{fence}text"], shown, [fence, *after])
 
     def text(self) -> str:
