@@ -54,6 +54,7 @@ def finished(
         ended_at=START + timedelta(seconds=42),
         stages=found,
         thresholds=tuple(evaluate(given, found)),
+        invariants=(),
         verdict="failed",
         exit_code=ExitCode.FAILED,
         cause="threshold failed: http p95 < 1ms and 1 more",

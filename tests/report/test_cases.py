@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 
 from report_samples import THRESHOLDS, concluded, finished
+from stressrun.data.checks import parse_check
+from stressrun.scenario.model import Invariant, SqlQuestion
+from stressrun.verdict.invariants import judged
 
 
 def test_a_case_says_what_was_found_against_which_limit_and_where_it_is_written() -> None:
@@ -31,6 +34,33 @@ def test_a_threshold_that_is_built_in_is_on_no_line() -> None:
     (case,) = concluded(event).cases
     assert case.where is None
     assert case.told.endswith("built in")
+
+
+def test_an_invariant_is_a_case_of_each_stage_that_it_is_asked_after() -> None:
+    every, one = (
+        Invariant(name, SqlQuestion("select 1"), (parse_check("at_least", 0),), stages, 0, place)
+        for name, stages, place in (
+            ("stock", (), ("invariants", 0)),
+            ("orders", ("peak",), ("invariants", 1)),
+        )
+    )
+    event = finished("http errors < 1%")
+    event = replace(
+        event,
+        scenario=replace(event.scenario, invariants=(every, one)),
+        invariants=(judged(every, "warm-up", 1), judged(every, "ramp", -1)),
+        verdict="failed",
+    )
+    conclusion = concluded(event)
+    assert [
+        (case.kind, case.name, case.stage, case.outcome, case.told) for case in conclusion.cases[1:]
+    ] == [
+        ("invariant", "stock", "warm-up", "passed", "after warm-up: 1"),
+        ("invariant", "stock", "ramp", "failed", "after ramp: -1, expected at least 0"),
+        ("invariant", "stock", "peak", "skipped", "after peak: not judged: the run ended before"),
+        ("invariant", "orders", "peak", "skipped", "after peak: not judged: the run ended before"),
+    ]
+    assert not conclusion.unexplained
 
 
 def test_what_a_run_did_not_come_to_is_skipped() -> None:

@@ -32,7 +32,8 @@ def test_each_is_asked_after_each_stage_and_shown(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_hold_fails_the_run_however_fast_it_was(tmp_path: Path) -> None:
-    ended = stressrun(tmp_path, INVARIANTS, "--set=invariants.0.expect={at_least: 1}")
+    wrong, page = "--set=invariants.0.expect={at_least: 1}", "--report=markdown=page.md"
+    ended = stressrun(tmp_path, INVARIANTS, wrong, page)
     question = "select count(*) from products where stock < 0"
     assert_told(
         ended,
@@ -41,6 +42,10 @@ def test_one_that_does_not_hold_fails_the_run_however_fast_it_was(tmp_path: Path
     )
     assert f"\n  after peak: ✗ {question}   (0, expected at least 1)\n" in ended.output
     assert [a["passed"] for a in ended.report["invariants"]].count(False) == 2
+    line = INVARIANTS.read_text().splitlines().index("invariants:") + 2
+    rows = [row for row in (tmp_path / "page.md").read_text().splitlines() if "| ❌ |" in row]
+    assert len(rows) == 2
+    assert all(row.endswith(f"invariants.yaml&#58;{line}</code> |") for row in rows)
     assert_nothing_is_left(ended)
 
 

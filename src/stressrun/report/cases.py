@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from stressrun.errors import Position
-from stressrun.report.tables import threshold_facts, threshold_limit
+from stressrun.report.tables import invariant_found, threshold_facts, threshold_limit
 from stressrun.run.events import RunFinished
 from stressrun.safety.masking import Mask
 from stressrun.scenario.nodes import Place
+from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 Outcome = Literal["passed", "failed", "skipped"]
 Where = Callable[[Place], Position | None]
 """Finds the line of a scenario file on which a place of the scenario is written, if on any."""
+
+_NOT_JUDGED = "not judged: the run ended before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def conclude(event: RunFinished, where: Where, mask: Mask) -> Conclusion:
     """The conclusion of a run. Where it is invalid no case says anything: its figures do not."""
     cases = (
         replace(case, name=mask.text(case.name), told=mask.text(case.told))
-        for case in _threshold_cases(event, where)
+        for case in (*_threshold_cases(event, where), *_invariant_cases(event, where))
     )
     if event.verdict == "invalid":
         cases = (
@@ -88,15 +92,33 @@ def _threshold_cases(event: RunFinished, where: Where) -> Iterator[Case]:
             name=threshold.text,
             stage=threshold.stage,
             outcome=_outcome(evaluation),
-            told="not judged: the run ended before" if evaluation is None else _found(evaluation),
+            told=_NOT_JUDGED if evaluation is None else _found(evaluation),
             where=None if place is None else where(place),
         )
 
 
-def _outcome(evaluation: Evaluation | None) -> Outcome:
-    if evaluation is None:
+def _invariant_cases(event: RunFinished, where: Where) -> Iterator[Case]:
+    """Each invariant after each stage that it is asked after, be it asked or not."""
+    answers = {(answer.invariant.place, answer.stage): answer for answer in event.invariants}
+    for stage, invariant in product(event.scenario.stages, event.scenario.invariants):
+        if invariant.stages and stage.name not in invariant.stages:
+            continue
+        answer = answers.get((invariant.place, stage.name))
+        told = _NOT_JUDGED if answer is None else invariant_found(answer)
+        yield Case(
+            kind="invariant",
+            name=invariant.name,
+            stage=stage.name,
+            outcome=_outcome(answer),
+            told=f"after {stage.name}: {told}",
+            where=where(invariant.place),
+        )
+
+
+def _outcome(judged: Evaluation | Answer | None) -> Outcome:
+    if judged is None:
         return "skipped"
-    return "passed" if evaluation.passed else "failed"
+    return "passed" if judged.passed else "failed"
 
 
 def _found(evaluation: Evaluation) -> str:

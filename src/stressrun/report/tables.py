@@ -229,12 +229,13 @@ def threshold_lines(evaluations: Sequence[Evaluation]) -> list[str]:
 def invariant_lines(answers: Sequence[Answer]) -> list[str]:
     """Every invariant with the value found, failures last."""
     return [
-        f"{'✓' if a.passed else '✗'} {a.invariant.name}   ({_found(a)})"
+        f"{'✓' if a.passed else '✗'} {a.invariant.name}   ({invariant_found(a)})"
         for a in sorted(answers, key=lambda answer: not answer.passed)
     ]
 
 
-def _found(answer: Answer) -> str:
+def invariant_found(answer: Answer) -> str:
+    """The value of an invariant; where it did not hold, with what was expected."""
     if answer.value is None:
         return answer.detail
     parts = [answer.value if answer.passed else f"{answer.value}, expected {answer.expected}"]
