@@ -67,18 +67,17 @@ class Conclusion:
 
 def conclude(event: RunFinished, where: Where, mask: Mask) -> Conclusion:
     """The conclusion of a run. Where it is invalid no case says anything: its figures do not."""
-    cases = (
-        replace(case, name=mask.text(case.name), told=mask.text(case.told))
-        for case in (*_threshold_cases(event, where), *_invariant_cases(event, where))
-    )
+    cases = [*_threshold_cases(event, where), *_invariant_cases(event, where)]
     if event.verdict == "invalid":
-        cases = (
-            replace(case, outcome="skipped", told=f"no verdict on {case.told}")
-            if case.outcome != "skipped"
-            else case
-            for case in cases
-        )
-    return Conclusion(event, tuple(cases), mask)
+        cases = [_unjudged(case) for case in cases]
+    masked = (replace(case, name=mask.text(case.name), told=mask.text(case.told)) for case in cases)
+    return Conclusion(event, tuple(masked), mask)
+
+
+def _unjudged(case: Case) -> Case:
+    if case.outcome == "skipped":
+        return case
+    return replace(case, outcome="skipped", told=f"no verdict on {case.told}")
 
 
 def _threshold_cases(event: RunFinished, where: Where) -> Iterator[Case]:

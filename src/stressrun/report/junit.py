@@ -25,8 +25,8 @@ _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 def junit(conclusion: Conclusion) -> str:
     """The document, with a declaration; `time` of a stage and its cases is what it lasted."""
-    event = conclusion.event
-    name = conclusion.mask.text(event.scenario.name)
+    event, mask = conclusion.event, conclusion.mask.text
+    name = mask(event.scenario.name)
     results = {result.stage.name: result for result in event.stages}
     lasted = (event.ended_at - event.started_at).total_seconds()
     root = Element("testsuites", _attributes(name=f"stressrun {name}", time=f"{lasted:.3f}"))
@@ -35,12 +35,11 @@ def junit(conclusion: Conclusion) -> str:
     for stage in event.scenario.stages:
         result = results.get(stage.name)
         elapsed = 0.0 if result is None else result.elapsed
-        suite = _suite(
-            root, stage.name, f"{name}.{stage.name}", _of(conclusion, stage.name), elapsed
-        )
+        title = mask(stage.name)
+        suite = _suite(root, title, f"{name}.{title}", _of(conclusion, stage.name), elapsed)
         if result is not None:
             output = SubElement(suite, "system-out")
-            output.text = _clean(conclusion.mask.text(_figures(result, conclusion)))
+            output.text = _clean(mask(_figures(result, conclusion)))
     for suite in root:
         suite.set("timestamp", f"{event.started_at:%Y-%m-%dT%H:%M:%S}")
         _count(suite)
