@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
-from typing import Any
 
 import trio
 
@@ -26,6 +24,7 @@ from stressrun.metrics.times import merged
 from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
+from stressrun.run.deployment import Deployment, TargetLost
 from stressrun.run.events import (
     Event,
     InvariantsAsked,
@@ -37,22 +36,13 @@ from stressrun.run.events import (
     StageFinished,
     StageStarted,
 )
-from stressrun.run.preparation import (
-    check_targets,
-    prepare_database,
-    with_completed_database,
-)
 from stressrun.run.questions import Questions
 from stressrun.run.ticker import Ticker
-from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
-from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import EmbeddedPostgres, Scenario, Stage
-from stressrun.services.guardian import Guardian
-from stressrun.services.ports import PortTakenError
-from stressrun.services.process import MARK, become_subreaper, kill_remaining_descendants
-from stressrun.services.running import Services, reserve
+from stressrun.scenario.load import Loaded
+from stressrun.scenario.model import Scenario, Stage
+from stressrun.services.process import become_subreaper, kill_remaining_descendants
 from stressrun.verdict.generator import own_fault
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.judgement import interruption, judge
@@ -82,17 +72,6 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Resources:
-    """What a run holds while it lives."""
-
-    ledger: Ledger
-    guard: Guard
-    guardian: Guardian
-    services: Services
-    crew: Crew
-
-
 class Controller:
     """Runs one loaded scenario; what happens is told to the `listeners`."""
 
@@ -103,20 +82,26 @@ class Controller:
         self._loaded = loaded
         self._options = options
         self._started_at = datetime.now(UTC)
-        self._scenario: Scenario = loaded.scenario
-        self._values: Mapping[str, str] = {}
-        self._mask = Mask(loaded.secrets)
+        self._secrets = Mask(loaded.secrets)
+        self._deployed: Deployment | None = None
         self._results: list[StageResult] = []
         self._answers: list[Answer] = []
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
-        self._resources: _Resources | None = None
         # Ended by a signal at once, other than a stage.
         self._besides_load = trio.CancelScope()
         self._loading = False
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
         self._live = LiveThresholds(loaded.scenario)
+
+    @property
+    def _scenario(self) -> Scenario:
+        return self._loaded.scenario if self._deployed is None else self._deployed.scenario
+
+    @property
+    def _mask(self) -> Mask:
+        return self._secrets if self._deployed is None else self._deployed.mask
 
     async def run(self) -> RunFinished:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
@@ -137,22 +122,27 @@ class Controller:
 
     async def _run(self, ledger: Ledger) -> None:
         become_subreaper()
-        held = self._resources = self._hold(ledger)
+        held = self._deployed = Deployment(
+            self._loaded,
+            run_id=self.run_id,
+            directory=self.directory,
+            state=self._options.state,
+            ledger=ledger,
+            keep=self._options.keep,
+            told=self._note,
+        )
         try:
             with self._besides_load:
-                document, rows = await self._set_up(held)
-                questions = Questions(self._scenario, held.guard, run_id=self.run_id, rows=rows)
+                await held.set_up(writes=not self._options.once)
+                questions = Questions(held.scenario, held.guard, run_id=self.run_id, rows=held.rows)
                 if self._options.once:
-                    await self._run_once(held, rows)
+                    await self._run_once(held)
                 else:
                     await questions.try_out()
-                    await self._start_crew(held, document, rows)
+                    await held.start_crew()
             if self._signal is None and not self._options.once:
                 async with watching(
-                    self._scenario.database,
-                    held.guard,
-                    run_id=self.run_id,
-                    mask=self._mask.text,
+                    held.scenario.database, held.guard, run_id=self.run_id, mask=held.mask.text
                 ) as monitor:
                     await self._run_stages(held, monitor, questions)
         except (StressrunError, ExceptionGroup) as error:
@@ -163,9 +153,10 @@ class Controller:
             with trio.CancelScope(shield=True):
                 await held.crew.close()
                 if self._options.keep and ledger.outstanding(self.run_id):
-                    self._keep(held)
+                    self._tell(Kept(self.run_id, held.keep()))
                 else:
-                    await self._tear_down(held)
+                    self._residue = await held.take_down()
+                    await kill_remaining_descendants(spare=[held.guardian.pid])
                 held.guardian.release()
 
     def _make_directory(self) -> None:
@@ -177,67 +168,9 @@ class Controller:
                 hint="run where the current folder is writable",
             ) from error
 
-    def _hold(self, ledger: Ledger) -> _Resources:
-        guard = Guard(self._scenario.allow_hosts)
-        guardian = Guardian(f"{MARK}={self.run_id}/")
-        services = Services(
-            run_id=self.run_id,
-            directory=self.directory,
-            ledger=ledger,
-            guardian=guardian,
-            guard=guard,
-            keep=self._options.keep,
-            told=self._note,
-        )
-        return _Resources(ledger, guard, guardian, services, Crew(self.run_id, self.directory))
-
-    # Setting up.
-
-    async def _set_up(self, held: _Resources) -> tuple[Document, dict[str, Any]]:
-        """Start the services, fill the database; the document, and the rows for iterations."""
-        try:
-            document = await self._start_services(held)
-        except PortTakenError:
-            # Somebody took a port after it was reserved: once more, with others.
-            await held.services.stop()
-            document = await self._start_services(held)
-        teardown.record(self._scenario, self._values, held.ledger, self.run_id)
-        rows = await prepare_database(
-            self._scenario,
-            None if self._database_is_disposable() else held.ledger,
-            held.guard,
-            held.services.launcher,
-            run_id=self.run_id,
-            writes=not self._options.once,
-            told=self._note,
-        )
-        return document, rows
-
-    async def _start_crew(
-        self, held: _Resources, document: Document, rows: Mapping[str, Any]
-    ) -> None:
-        state = None if self._database_is_disposable() else self._options.state
-        await held.crew.start(self._scenario, document, state, rows, self._mask)
-
-    def _database_is_disposable(self) -> bool:
-        return teardown.database_is_disposable(self._scenario, self._values)
-
-    async def _start_services(self, held: _Resources) -> Document:
-        """Give the services their ports and start them; returns the document for the workers."""
-        self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
-        passwords = [v for name, v in self._values.items() if name.endswith(".password")]
-        self._mask = Mask((*self._loaded.secrets, *passwords))
-        document, self._scenario = with_completed_database(*self._loaded.resolve(self._values))
-        await check_targets(self._scenario, held.guard)
-        scenario = self._scenario
-        await held.services.start(
-            scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
-        )
-        return document
-
     # The single iterations.
 
-    async def _run_once(self, held: _Resources, rows: Mapping[str, Any]) -> None:
+    async def _run_once(self, held: Deployment) -> None:
         """Do the chosen endpoints one time each. Raises IterationFailed, TargetLost."""
         if self._scenario.writes:
             names = ", ".join(mix.name for mix in self._scenario.writes)
@@ -249,21 +182,21 @@ class Controller:
             self._options.once,
             held.guard,
             run_id=self.run_id,
-            rows=rows,
-            mask=self._mask,
+            rows=held.rows,
+            mask=held.mask,
             told=self._tell,
         )
         if errors:
             # A service that has just ended: its connections are gone before it is.
             await trio.sleep(_WATCH_INTERVAL)
-        self._see_that_none_is_lost(held, "--once")
+        held.check_alive("--once")
         if errors:
             raise IterationFailed(errors)
 
     # The stages.
 
     async def _run_stages(
-        self, held: _Resources, monitor: PostgresMonitor | None, questions: Questions
+        self, held: Deployment, monitor: PostgresMonitor | None, questions: Questions
     ) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
@@ -278,7 +211,7 @@ class Controller:
             finally:
                 self._loading = False
             self._tell(StageFinished(result))
-            self._see_that_none_is_lost(held, f"stage {stage.name}")
+            held.check_alive(f"stage {stage.name}")
             if self._signal is None:
                 await self._ask(questions, stage)
             if self._signal is not None or self._live.crossed is not None:
@@ -305,18 +238,9 @@ class Controller:
         expected, detail = self._mask.text(answer.expected), self._line(answer.detail)
         return replace(answer, value=value, expected=expected, detail=detail)
 
-    def _see_that_none_is_lost(self, held: _Resources, phase: str) -> None:
-        """Raises TargetLost for a service that ended during a phase of the run."""
-        for lost in held.services.lost():
-            self._note(f"the last lines of {lost.name}:\n{lost.tail}")
-            raise TargetLost(
-                f"service {lost.name} ended by itself in {phase} ({lost.status})",
-                hint=f"see its log in {self.directory}",
-            )
-
-    async def _watch_stage(self, held: _Resources) -> None:
+    async def _watch_stage(self, held: Deployment) -> None:
         """End a stage whose target is gone, or which has failed: no more of it is wanted."""
-        while not held.services.lost() and self._live.crossed is None:
+        while held.is_alive and self._live.crossed is None:
             await trio.sleep(_WATCH_INTERVAL)
         self._stopped_at = time.monotonic_ns()
         await held.crew.stop()
@@ -356,26 +280,6 @@ class Controller:
             result.database = await monitor.finish(merged(*times))
 
     # The end.
-
-    async def _tear_down(self, held: _Resources) -> None:
-        failures = await teardown.undo_data(held.ledger, held.guard, self.run_id, self._note)
-        await held.services.stop()
-        await kill_remaining_descendants(spare=[held.guardian.pid])
-        self._residue = failures + [
-            teardown.describe(entry)
-            for entry in held.ledger.outstanding(self.run_id)
-            if entry.kind in teardown.SERVICE_KINDS
-        ]
-
-    def _keep(self, held: _Resources) -> None:
-        urls = {}
-        for service in self._scenario.services:
-            url = self._values[f"services.{service.name}.url"]
-            # The password of our own server is for looking into it; that of another is not ours.
-            ours = isinstance(service, EmbeddedPostgres)
-            urls[service.name] = url if ours else self._mask.text(url)
-        self._tell(Kept(self.run_id, urls))
-        held.services.release()
 
     def _conclude(self) -> RunFinished:
         complete = self._is_complete()
@@ -442,15 +346,15 @@ class Controller:
                 self._stopped_at = time.monotonic_ns()
                 self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
                 self._besides_load.cancel()
-                if self._loading and self._resources is not None:
-                    await self._resources.crew.stop()
+                if self._loading and self._deployed is not None:
+                    await self._deployed.crew.stop()
 
     def _abandon(self, number: Signals) -> None:
         """End at once: the guardian ends all processes, the ledger names what else is left."""
         self._signal = number
-        if self._resources is not None:
-            self._resources.guardian.avenge()
-            self._residue = teardown.left_behind(self._resources.ledger, self.run_id)
+        if self._deployed is not None:
+            self._deployed.guardian.avenge()
+            self._residue = teardown.left_behind(self._deployed.ledger, self.run_id)
         if self._loading:
             # Its workers end without a word on what they had begun.
             self._results[-1].interrupted = True
@@ -465,12 +369,6 @@ class Controller:
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
-
-
-class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
-    """What was to be measured is gone."""
-
-    exit_code = ExitCode.INVALID
 
 
 def _told(error: Exception) -> StressrunError:

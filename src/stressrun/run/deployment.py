@@ -1,0 +1,150 @@
+"""What a run has up while it lives: services, data and workers, which it takes down again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stressrun.errors import ExitCode, StressrunError
+from stressrun.run import teardown
+from stressrun.run.crew import Crew
+from stressrun.run.preparation import (
+    check_targets,
+    prepare_database,
+    with_completed_database,
+)
+from stressrun.safety.guard import Guard
+from stressrun.safety.ledger import Ledger
+from stressrun.safety.masking import Mask
+from stressrun.scenario.load import Document, Loaded
+from stressrun.scenario.model import EmbeddedPostgres, Scenario
+from stressrun.services.guardian import Guardian
+from stressrun.services.ports import PortTakenError
+from stressrun.services.process import MARK
+from stressrun.services.running import Services, reserve
+
+
+class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
+    """What was to be measured is gone."""
+
+    exit_code = ExitCode.INVALID
+
+
+class Deployment:
+    """One scenario deployed; logs and the lock are in `directory`, the ledger is in `state`.
+
+    Until `set_up`, the scenario's references to services stand in its strings.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        run_id: str,
+        directory: Path,
+        state: Path,
+        ledger: Ledger,
+        keep: bool,
+        told: Callable[[str], None],
+    ) -> None:
+        self.run_id = run_id
+        self.directory = directory
+        self.ledger = ledger
+        self.scenario: Scenario = loaded.scenario
+        self.mask = Mask(loaded.secrets)
+        self.guard = Guard(loaded.scenario.allow_hosts)
+        self.guardian = Guardian(f"{MARK}={run_id}/")
+        self.crew = Crew(run_id, directory)
+        self.rows: Mapping[str, Any] = {}
+        self._loaded = loaded
+        self._state = state
+        self._told = told
+        self._values: Mapping[str, str] = {}
+        self._document: Document = {}
+        self._services = Services(
+            run_id=run_id,
+            directory=directory,
+            ledger=ledger,
+            guardian=self.guardian,
+            guard=self.guard,
+            keep=keep,
+            told=told,
+        )
+
+    async def set_up(self, *, writes: bool) -> None:
+        """Start the services and fill the database; `writes` says whether the mixes will run.
+
+        Raises SetupError, RefusedError. Call it on the main thread.
+        """
+        try:
+            await self._start_services()
+        except PortTakenError:
+            # Somebody took a port after it was reserved: once more, with others.
+            await self._services.stop()
+            await self._start_services()
+        teardown.record(self.scenario, self._values, self.ledger, self.run_id)
+        self.rows = await prepare_database(
+            self.scenario,
+            None if self._database_is_disposable() else self.ledger,
+            self.guard,
+            self._services.launcher,
+            run_id=self.run_id,
+            writes=writes,
+            told=self._told,
+        )
+
+    async def start_crew(self) -> None:
+        """Start the workers. Raises the StressrunError that kept one from its work."""
+        state = None if self._database_is_disposable() else self._state
+        await self.crew.start(self.scenario, self._document, state, self.rows, self.mask)
+
+    def check_alive(self, phase: str) -> None:
+        """Raises TargetLost for a service that ended during a phase of the run."""
+        for lost in self._services.lost():
+            self._told(f"the last lines of {lost.name}:\n{lost.tail}")
+            raise TargetLost(
+                f"service {lost.name} ended by itself in {phase} ({lost.status})",
+                hint=f"see its log in {self.directory}",
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all services still run."""
+        return not self._services.lost()
+
+    async def take_down(self) -> list[str]:
+        """Undo what was done to the data, and end the services; what is left behind, in words."""
+        failures = await teardown.undo_data(self.ledger, self.guard, self.run_id, self._told)
+        await self._services.stop()
+        return failures + [
+            teardown.describe(entry)
+            for entry in self.ledger.outstanding(self.run_id)
+            if entry.kind in teardown.SERVICE_KINDS
+        ]
+
+    def keep(self) -> Mapping[str, str]:
+        """Let the services go on without us; their URLs by name."""
+        urls = {}
+        for service in self.scenario.services:
+            url = self._values[f"services.{service.name}.url"]
+            # The password of our own server is for looking into it; that of another is not ours.
+            ours = isinstance(service, EmbeddedPostgres)
+            urls[service.name] = url if ours else self.mask.text(url)
+        self._services.release()
+        return urls
+
+    def _database_is_disposable(self) -> bool:
+        return teardown.database_is_disposable(self.scenario, self._values)
+
+    async def _start_services(self) -> None:
+        """Give the services their ports and start them."""
+        self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
+        passwords = [v for name, v in self._values.items() if name.endswith(".password")]
+        self.mask = Mask((*self._loaded.secrets, *passwords))
+        document, scenario = with_completed_database(*self._loaded.resolve(self._values))
+        self._document, self.scenario = document, scenario
+        await check_targets(scenario, self.guard)
+        await self._services.start(
+            scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
+        )
