@@ -66,7 +66,6 @@ def http_scenario(base_url: str, endpoints: Sequence[Endpoint], **others: Any) -
         writes=(),
         stages=(),
         thresholds=(),
-        invariants=(),
         **others,
     )
 

@@ -7,6 +7,7 @@ from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Row
 from stressrun.scenario.model import (
     Arrivals,
+    Comparing,
     Endpoint,
     Http,
     Ramp,
@@ -69,6 +70,7 @@ def scenario(*thresholds: str) -> Scenario:
         invariants=(),
         teardown=(),
         report_interval=5.0,
+        compare=Comparing(),
     )
 
 

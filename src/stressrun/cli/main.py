@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": "Run a scenario (the word `run` may be left out).",
     "validate": "Check scenario files without running them.",
     "plan": "Show a scenario as it would run.",
+    "compare": "Compare the working tree with a commit, under a scenario's load.",
     "schema": "Print the JSON Schema of scenario files.",
     "clean": "Remove what a killed or kept run left behind.",
 }

@@ -7,16 +7,16 @@ and the report follow. A second one ends everything at once.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from signal import Signals
 
 import trio
 
-from stressrun.errors import ExitCode, SetupError, StressrunError
+from stressrun.errors import ExitCode, StressrunError
 from stressrun.load.once import IterationFailed, run_once
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
@@ -24,7 +24,13 @@ from stressrun.metrics.times import merged
 from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
-from stressrun.run.deployment import Deployment, TargetLost
+from stressrun.run.deployment import (
+    Deployment,
+    TargetLost,
+    expected_error,
+    make_directory,
+    new_run_id,
+)
 from stressrun.run.events import (
     Event,
     InvariantsAsked,
@@ -37,6 +43,7 @@ from stressrun.run.events import (
     StageStarted,
 )
 from stressrun.run.questions import Questions
+from stressrun.run.signals import watch_signals
 from stressrun.run.ticker import Ticker
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
@@ -65,11 +72,6 @@ class Options:
     report_directory: Path | None = None
     keep: bool = False
     once: tuple[str, ...] = ()
-
-
-def new_run_id() -> str:
-    """A run id that sorts by time and is unlikely to occur twice."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 class Controller:
@@ -106,11 +108,11 @@ class Controller:
     async def run(self) -> RunFinished:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._watch_signals)
+            await nursery.start(partial(watch_signals, self._stop, self._abandon))
             self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
             try:
                 with open_ledger(self._options.state) as ledger:
-                    self._make_directory()
+                    make_directory(self.directory)
                     with teardown.locked(self.directory):
                         await self._run(ledger)
             except StressrunError as error:
@@ -146,7 +148,7 @@ class Controller:
                 ) as monitor:
                     await self._run_stages(held, monitor, questions)
         except (StressrunError, ExceptionGroup) as error:
-            self._failure = _told(error)
+            self._failure = expected_error(error)
             for line in self._failure.message.splitlines()[1:]:
                 self._note(line)
         finally:
@@ -158,15 +160,6 @@ class Controller:
                     self._residue = await held.take_down()
                     await kill_remaining_descendants(spare=[held.guardian.pid])
                 held.guardian.release()
-
-    def _make_directory(self) -> None:
-        try:
-            self.directory.mkdir(parents=True)
-        except OSError as error:
-            raise SetupError(
-                f"the run's folder {self.directory} could not be made: {error.strerror}",
-                hint="run where the current folder is writable",
-            ) from error
 
     # The single iterations.
 
@@ -336,18 +329,13 @@ class Controller:
 
     # Signals.
 
-    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as received:
-            task_status.started()
-            async for number in received:
-                if self._signal is not None:
-                    self._abandon(Signals(number))
-                self._signal = Signals(number)
-                self._stopped_at = time.monotonic_ns()
-                self._note(f"{self._signal.name}: stopping and tearing down; again: end at once")
-                self._besides_load.cancel()
-                if self._loading and self._deployed is not None:
-                    await self._deployed.crew.stop()
+    async def _stop(self, number: Signals) -> None:
+        self._signal = number
+        self._stopped_at = time.monotonic_ns()
+        self._note(f"{number.name}: stopping and tearing down; again: end at once")
+        self._besides_load.cancel()
+        if self._loading and self._deployed is not None:
+            await self._deployed.crew.stop()
 
     def _abandon(self, number: Signals) -> None:
         """End at once: the guardian ends all processes, the ledger names what else is left."""
@@ -369,14 +357,3 @@ class Controller:
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
-
-
-def _told(error: Exception) -> StressrunError:
-    """The error to tell the user; of a group the first. A defect is raised again."""
-    if isinstance(error, StressrunError):
-        return error
-    if isinstance(error, ExceptionGroup):
-        expected = error.subgroup(StressrunError)
-        if expected is not None and error.split(StressrunError)[1] is None:
-            return _told(expected.exceptions[0])
-    raise error

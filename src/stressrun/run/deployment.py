@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stressrun.errors import ExitCode, StressrunError
+from stressrun.errors import ExitCode, SetupError, StressrunError
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
 from stressrun.run.preparation import (
@@ -18,7 +20,8 @@ from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import EmbeddedPostgres, Scenario
+from stressrun.scenario.model import CommandSeeding, EmbeddedPostgres, Scenario
+from stressrun.services.command import run_to_end
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK
@@ -31,10 +34,38 @@ class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather 
     exit_code = ExitCode.INVALID
 
 
+def new_run_id() -> str:
+    """A run id that sorts by time and is unlikely to occur twice."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def make_directory(directory: Path) -> None:
+    """Make a run's folder. Raises SetupError."""
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise SetupError(
+            f"the run's folder {directory} could not be made: {error.strerror}",
+            hint="run where the current folder is writable",
+        ) from error
+
+
+def expected_error(error: Exception) -> StressrunError:
+    """The error to tell the user; of a group the first. A defect is raised again."""
+    if isinstance(error, StressrunError):
+        return error
+    if isinstance(error, ExceptionGroup):
+        expected = error.subgroup(StressrunError)
+        if expected is not None and error.split(StressrunError)[1] is None:
+            return expected_error(expected.exceptions[0])
+    raise error
+
+
 class Deployment:
     """One scenario deployed; logs and the lock are in `directory`, the ledger is in `state`.
 
-    Until `set_up`, the scenario's references to services stand in its strings.
+    Until `set_up`, the scenario's references to services stand in its strings. `adapted` may change
+    what is deployed, but not what the workers do.
     """
 
     def __init__(
@@ -47,6 +78,7 @@ class Deployment:
         ledger: Ledger,
         keep: bool,
         told: Callable[[str], None],
+        adapted: Callable[[Scenario], Scenario] = lambda scenario: scenario,
     ) -> None:
         self.run_id = run_id
         self.directory = directory
@@ -60,6 +92,7 @@ class Deployment:
         self._loaded = loaded
         self._state = state
         self._told = told
+        self._adapted = adapted
         self._values: Mapping[str, str] = {}
         self._document: Document = {}
         self._services = Services(
@@ -98,6 +131,18 @@ class Deployment:
         """Start the workers. Raises the StressrunError that kept one from its work."""
         state = None if self._database_is_disposable() else self._state
         await self.crew.start(self.scenario, self._document, state, self.rows, self.mask)
+
+    async def run_command(self, name: str, command: CommandSeeding) -> None:
+        """Run a command of the side's own to its end. Raises SetupError."""
+        await run_to_end(name, command, self._services.launcher)
+
+    def cpu_seconds(self) -> Mapping[str, float]:
+        """The CPU time that each service has used so far, with its descendants, by name."""
+        return self._services.cpu_seconds()
+
+    async def stop_commands(self) -> None:
+        """End all services but the databases."""
+        await self._services.stop(databases=False)
 
     def check_alive(self, phase: str) -> None:
         """Raises TargetLost for a service that ended during a phase of the run."""
@@ -143,6 +188,7 @@ class Deployment:
         passwords = [v for name, v in self._values.items() if name.endswith(".password")]
         self.mask = Mask((*self._loaded.secrets, *passwords))
         document, scenario = with_completed_database(*self._loaded.resolve(self._values))
+        scenario = self._adapted(scenario)
         self._document, self.scenario = document, scenario
         await check_targets(scenario, self.guard)
         await self._services.start(

@@ -13,8 +13,11 @@ from stressrun.load.stage import PoolReading, StageResult
 from stressrun.load.watching import StepFinished
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
+from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
+from stressrun.verdict.judgement import Judgement
 from stressrun.verdict.thresholds import Evaluation
+from stressrun.verdict.work import WorkChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,33 @@ class RunFinished:
     remedy: str = ""
     partial: str = ""
     residue: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class PartWork:
+    """The work for each request; `only` is the endpoint that was under load by itself, if one."""
+
+    only: str
+    changes: tuple[WorkChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonFinished:
+    """What came out of a comparison with `base`, over `pairs` of blocks of a stage's load.
+
+    `residue` names what is left behind.
+    """
+
+    run_id: str
+    scenario: Scenario
+    file: Path
+    base: str
+    stage: str
+    pairs: int
+    findings: tuple[Finding, ...]
+    work: tuple[PartWork, ...]
+    judgement: Judgement
+    residue: tuple[str, ...] = ()
 
 
 Event = (

@@ -15,6 +15,7 @@ from typing import cast
 
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.bodies import Bodies
+from stressrun.scenario.comparing import build_comparing
 from stressrun.scenario.database import build_database
 from stressrun.scenario.endpoints import build_endpoint, build_login
 from stressrun.scenario.feeders import Rows
@@ -127,6 +128,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         report_interval=root.section("report").duration(
             "interval", _REPORT_INTERVAL, positive=True
         ),
+        compare=build_comparing(root, names.stages),
     )
 
 

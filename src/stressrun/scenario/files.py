@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,18 @@ def with_absolute_paths(document: Mapping[str, Plain], folder: Path) -> dict[str
     return {key: _with_absolute(value, (key,), folder) for key, value in document.items()}
 
 
+def named_paths(document: Plain, place: Place = ()) -> Iterator[str]:
+    """The paths in a canonical document."""
+    if isinstance(document, dict):
+        for key, child in document.items():
+            yield from named_paths(child, (*place, key))
+    elif isinstance(document, list):
+        for number, child in enumerate(document):
+            yield from named_paths(child, (*place, number))
+    elif isinstance(document, str) and _is_path(place):
+        yield document
+
+
 def _with_absolute(value: Plain, place: Place, folder: Path) -> Plain:
     if isinstance(value, dict):
         return {key: _with_absolute(child, (*place, key), folder) for key, child in value.items()}
@@ -69,7 +81,7 @@ def _is_path(place: Place) -> bool:
     match place, within_request(place):
         case ("services", _, "cwd"), _:
             return True
-        case ("seeding", _, "cwd" | "sql_file"), _:
+        case ("seeding", _, "cwd" | "sql_file") | ("compare", "prepare", _, "cwd"), _:
             return True
         case ("feeders", _, "csv" | "json_lines"), _:
             return True

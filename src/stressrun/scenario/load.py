@@ -10,7 +10,7 @@ from typing import cast
 from stressrun.data.references import substitute
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.build import REFERENCES, build
-from stressrun.scenario.files import with_absolute_paths
+from stressrun.scenario.files import named_paths, with_absolute_paths
 from stressrun.scenario.interpolate import Interpolation
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.nodes import (
@@ -52,6 +52,16 @@ class Loaded:
         Of a place that no source has, what would hold it.
         """
         return locate(self._root, Fault(place, "")).position
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it names and that are there, and the variables beside it."""
+        named = (Path(path) for path in named_paths(self.document))
+        return [path for path in (*named, self._folder / ".env") if path.is_file()]
+
+    def with_document(self, document: Document) -> Loaded:
+        """The same with another document, which counts from `resolve` on."""
+        return replace(self, document=document)
 
     def resolve(self, values: Mapping[str, str]) -> tuple[Document, Scenario]:
         """The document and the scenario with references replaced: `{"services.api.url": …}`.

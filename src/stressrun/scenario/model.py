@@ -565,6 +565,24 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """How `stressrun compare` measures base and head: blocks of a stage's load, in pairs.
+
+    `prepare` is done in each side's folder first. A block lasts `block` seconds after `warm_up`,
+    under the load of the `stage` of a name; None: that which suits best. `figure` is judged, and
+    changes smaller than `min_effect` (a share) do not matter. `pairs` None: as many as it takes.
+    """
+
+    prepare: tuple[CommandSeeding, ...] = ()
+    stage: str | None = None
+    block: float = 2.5
+    warm_up: float = 0.5
+    figure: str = "p95"
+    min_effect: float = 0.05
+    pairs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole scenario; `services` stand in the order in which they are started.
 
@@ -592,6 +610,7 @@ class Scenario:
     invariants: tuple[Invariant, ...]
     teardown: tuple[Teardown, ...]
     report_interval: float
+    compare: Comparing
 
     @property
     def database_url(self) -> str | None:

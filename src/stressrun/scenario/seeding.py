@@ -56,13 +56,7 @@ class SeedingSteps:
         if "sql_file" in part:
             return self._from_file(part["sql_file"])
         if "command" in part:
-            cwd = part.get("cwd")
-            return CommandSeeding(
-                command_words(part["command"]),
-                texts(part, "env"),
-                "." if cwd is None else cwd.literal(),
-                part.duration("within", _WITHIN, positive=True),
-            )
+            return build_command(part, within=_WITHIN)
         return RequestSeeding(self._requests.build(part, Scope(Sources({}, absent=_ABSENT)), None))
 
     def _from_file(self, part: Part) -> SqlSeeding:
@@ -91,6 +85,17 @@ class SeedingSteps:
             if problem is not None:
                 tell(*problem, reference.offset)
         return SqlSeeding(sql, path)
+
+
+def build_command(part: Part, *, within: float) -> CommandSeeding:
+    """A command that has to end well, by default `within` so many seconds."""
+    cwd = part.get("cwd")
+    return CommandSeeding(
+        command_words(part["command"]),
+        texts(part, "env"),
+        "." if cwd is None else cwd.literal(),
+        part.duration("within", within, positive=True),
+    )
 
 
 def in_order(steps: Sequence[SeedingStep], tables: Tables, root: Part) -> tuple[SeedingStep, ...]:

@@ -231,6 +231,17 @@ def relatives(leader: int | None, mark: str) -> list[psutil.Process]:
         rest = [process for process in rest if process.pid not in pids]
 
 
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of a process and its descendants, those that have ended among them."""
+    total = 0.0
+    with suppress(psutil.Error):
+        leader = psutil.Process(pid)
+        for process in (leader, *leader.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += sum(process.cpu_times()[:4])  # its own and those of its reaped children
+    return total
+
+
 def _group(pgid: int) -> list[psutil.Process]:
     return [process for process in _alive() if _pgid(process.pid) == pgid]
 

@@ -40,6 +40,7 @@ from stressrun.services.ports import LOOPBACK, PortTakenError, free_ports, is_fr
 from stressrun.services.process import (
     Account,
     ServiceProcess,
+    cpu_seconds,
     describe_status,
     end,
     end_marked,
@@ -189,17 +190,27 @@ class Services:
             took = format_duration(time.monotonic() - begin)
             self._told(f"service {service.name} is ready at {host or 'localhost'}:{port} ({took})")
 
-    async def stop(self) -> None:
-        """End everything in reverse order; cannot be cancelled and does not raise.
+    async def stop(self, *, databases: bool = True) -> None:
+        """End everything, or all but databases, in reverse order; cannot be cancelled.
 
-        What could not be ended or removed is told, and stays in the ledger.
+        Does not raise: what could not be ended or removed is told, and stays in the ledger.
         """
         with trio.CancelScope(shield=True):
-            while self._started:
+            for started in reversed(self._started.copy()):
+                if not databases and started.directory is not None:
+                    continue
+                self._started.remove(started)
                 try:
-                    await self._undo(self._started.pop())
+                    await self._undo(started)
                 except LedgerError as error:
                     self._told(error.message)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """The CPU time that each service has used so far, with its descendants, by name."""
+        processes = (started.launched.process for started in self._started)
+        return {
+            process.name: cpu_seconds(process.pid) for process in processes if process is not None
+        }
 
     def lost(self) -> list[Lost]:
         """The services that have ended by themselves."""

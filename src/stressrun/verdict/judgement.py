@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
+from stressrun.verdict.work import WorkChange
 
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
 
@@ -46,6 +48,51 @@ def judge(
     What is wrong comes before what is slow. Where there is a `fault` in the measuring itself, the
     figures are not the target's.
     """
+    grave = _gravest(run_id, residue, signal, failure, fault)
+    if grave is not None:
+        return grave
+    broken = [answer for answer in invariants if not answer.passed]
+    if broken:
+        return _broken(broken)
+    failed = [evaluation for evaluation in thresholds if not evaluation.passed]
+    if failed:
+        return _failed(failed)
+    return Judgement("passed", ExitCode.PASSED)
+
+
+def judge_comparison(
+    *,
+    run_id: str,
+    residue: Sequence[str],
+    signal: Signals | None,
+    failure: StressrunError | None,
+    fault: Fault | None,
+    findings: Sequence[Finding],
+    work: Sequence[WorkChange],
+    strict: bool,
+) -> Judgement:
+    """As `judge`, of what became of each endpoint; `strict`: what is inconclusive is invalid."""
+    grave = _gravest(run_id, residue, signal, failure, fault)
+    if grave is not None:
+        return grave
+    regressed = [finding for finding in findings if finding.verdict == "regressed"]
+    if regressed:
+        return _regressed(regressed, work)
+    undecided = [finding for finding in findings if finding.verdict == "inconclusive"]
+    if undecided:
+        code = ExitCode.INVALID if strict else ExitCode.PASSED
+        remedy = "more pairs (--pairs) or longer blocks (compare: {block: 5s}) see smaller changes"
+        return Judgement("inconclusive", code, _told_first("inconclusive", undecided), remedy)
+    return Judgement("passed", ExitCode.PASSED)
+
+
+def _gravest(
+    run_id: str,
+    residue: Sequence[str],
+    signal: Signals | None,
+    failure: StressrunError | None,
+    fault: Fault | None,
+) -> Judgement | None:
     if residue:
         return Judgement(
             "error",
@@ -61,13 +108,23 @@ def judge(
         return Judgement(verdict, failure.exit_code, failure.message, failure.hint)
     if fault is not None:
         return Judgement("invalid", ExitCode.INVALID, fault.cause, fault.remedy)
-    broken = [answer for answer in invariants if not answer.passed]
-    if broken:
-        return _broken(broken)
-    failed = [evaluation for evaluation in thresholds if not evaluation.passed]
-    if failed:
-        return _failed(failed)
-    return Judgement("passed", ExitCode.PASSED)
+    return None
+
+
+def _regressed(regressed: Sequence[Finding], work: Sequence[WorkChange]) -> Judgement:
+    changed = next((each for each in work if each.changed), None)
+    remedy = "`--isolate` compares one endpoint after the other, each with the work that it does"
+    if changed is not None:
+        remedy = (
+            f"for each request it does other work: {changed.name} "
+            f"{changed.base:.3g} → {changed.head:.3g}"
+        )
+    return Judgement("failed", ExitCode.FAILED, _told_first("regressed", regressed), remedy)
+
+
+def _told_first(verdict: str, findings: Sequence[Finding]) -> str:
+    more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+    return f"{verdict}: {findings[0].name}{more} ({findings[0].told})"
 
 
 def interruption(signal: Signals) -> str:

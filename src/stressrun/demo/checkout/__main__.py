@@ -8,6 +8,7 @@ import sys
 import uvicorn
 
 from stressrun.demo.checkout.app import create_app
+from stressrun.demo.checkout.slowness import read_slowness
 
 
 def main() -> None:
@@ -16,8 +17,12 @@ def main() -> None:
         sys.exit("DATABASE_URL is not set; it is of the form postgresql://user:password@host/name")
     if not (port.isdecimal() and int(port) < 2**16):
         sys.exit(f"PORT must be a port number, not {port!r}")
+    try:
+        slowness = read_slowness(os.environ)
+    except ValueError as error:
+        sys.exit(f"a SHOP_… variable is wrong: {error}")
     uvicorn.run(
-        create_app(database_url),
+        create_app(database_url, slowness),
         host="127.0.0.1",
         port=int(port),
         access_log=False,

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 from stressrun.demo.checkout.access import AccessCount
 from stressrun.demo.checkout.shop import SCHEMA, Pool, Shop
+from stressrun.demo.checkout.slowness import Slowness
 
 POOL_SIZE = 8
 
 
-def create_app(database_url: str) -> ASGIApp:
+def create_app(database_url: str, slowness: Slowness) -> ASGIApp:
     """The service over a database; at its start the pool opens and the tables are made."""
     pool: Pool = AsyncConnectionPool(
         database_url,
@@ -31,7 +32,7 @@ def create_app(database_url: str) -> ASGIApp:
         open=False,
         kwargs={"autocommit": True, "row_factory": dict_row},
     )
-    shop = Shop(pool)
+    shop = Shop(pool, slowness)
     routes = [
         Route("/healthz", shop.health),
         Route("/products", shop.list_products),

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from stressrun.demo.checkout import validation
+from stressrun.demo.checkout.slowness import Slowness
 
 POPULAR_PRODUCTS = 3
 AUTHORISATION_SECONDS = 0.02
@@ -64,8 +65,9 @@ class Json(JSONResponse):
 class Shop:
     """The endpoints over one connection pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, slowness: Slowness) -> None:
         self._pool = pool
+        self._slowness = slowness
 
     async def health(self, request: Request) -> Json:
         async with self._pool.connection(timeout=1) as connection:
@@ -80,7 +82,10 @@ class Shop:
 
     async def get_product(self, request: Request) -> Json:
         async with self._pool.connection() as connection:
-            product = await _row(connection, "select * from products where id = %s", _id(request))
+            for _ in range(1 + self._slowness.extra_queries):
+                product = await _row(
+                    connection, "select * from products where id = %s", _id(request)
+                )
         return Json(_found(product, "product"))
 
     async def create_cart(self, request: Request) -> Json:
@@ -139,6 +144,7 @@ class Shop:
                     raise HTTPException(409, f"product {item['id']} is out of stock")
             total = sum((item["price"] * item["quantity"] for item in items), Decimal())
             await _authorise_payment(total)
+            await asyncio.sleep(self._slowness.lock_seconds)
             await connection.execute(
                 "update products p set stock = p.stock - i.quantity"
                 " from cart_items i where i.cart_id = %s and p.id = i.product_id",
@@ -150,6 +156,7 @@ class Shop:
                 cart_id,
                 total,
             )
+        await asyncio.sleep(self._slowness.checkout_sleep)
         return Json(order, 201)
 
     async def delete_carts(self, request: Request) -> Json:

@@ -1,0 +1,1 @@
+"""Base against head: whether it was this change."""

@@ -1,0 +1,346 @@
+"""A comparison from its first command to its last row: two sides, and blocks on them in turns.
+
+A first signal ends it, and teardown follows; a second one ends everything at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from signal import Signals
+
+import trio
+
+from stressrun.compare import blocks, worktree
+from stressrun.compare.blocks import Part
+from stressrun.compare.side import Side, Tree
+from stressrun.compare.worktree import Repository
+from stressrun.errors import ResidueError, StressrunError
+from stressrun.load.stage import StageResult
+from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.run import teardown
+from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
+from stressrun.run.events import ComparisonFinished, PartWork
+from stressrun.run.signals import watch_signals
+from stressrun.safety.ledger import Ledger, open_ledger
+from stressrun.safety.masking import Mask
+from stressrun.scenario.load import Loaded
+from stressrun.scenario.model import Scenario
+from stressrun.services.command import shown
+from stressrun.services.process import become_subreaper, kill_remaining_descendants
+from stressrun.units import format_duration
+from stressrun.verdict.comparison import Pairs, compare, paired
+from stressrun.verdict.figures import of_load
+from stressrun.verdict.generator import own_fault
+from stressrun.verdict.judgement import judge_comparison
+from stressrun.verdict.target import lost_target
+from stressrun.verdict.work import work_changes
+
+Told = Callable[[str], None]
+Load = Callable[[Path, Mapping[str, str]], Loaded]
+"""Loads a scenario's file with variables besides those of the environment."""
+
+NAMES = ("base", "head")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What head is compared with: a `commit` of a repository, or with None the same tree.
+
+    `label` says it in words, such as `1a2b3c4 (merge base with main)`.
+    """
+
+    label: str
+    repository: Repository | None = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is compared, and how long it may take.
+
+    `environments` are of the processes of base and of head, besides what they have. `budget` is in
+    seconds; `pairs` None: as many as it takes; `isolated`: one endpoint after the other; `strict`:
+    what is inconclusive is no pass.
+    """
+
+    file: Path
+    base: Base
+    load: Load
+    environments: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+    pairs: int | None = None
+    budget: float | None = None
+    isolated: bool = False
+    strict: bool = False
+    state: Path = Path(".stressrun")
+
+
+class Comparison:
+    """Compares once; what happens meanwhile is told in lines of text."""
+
+    def __init__(self, head: Loaded, options: Options, told: Told) -> None:
+        """Raises UsageError where no stage suits, or the sides would share a service."""
+        blocks.check_sides(head.scenario)
+        self.run_id = new_run_id()
+        self.directory = options.state / self.run_id
+        self._head = head
+        self._options = options
+        self._told = told
+        self._mask = Mask(head.secrets)
+        self._parts = blocks.parts_of(head.scenario, isolated=options.isolated)
+        self._pairs = blocks.pairs_of(head.scenario, options.pairs)
+        self._begin = time.monotonic()
+        self._scope = trio.CancelScope()
+        self._signal: Signals | None = None
+        self._failure: StressrunError | None = None
+        self._ledger: Ledger | None = None
+        self._sides: list[Side] = []
+        self._residue: list[str] = []
+        self._rows: dict[RowKey, Pairs] = {}
+        self._results: list[StageResult] = []
+        self._work: list[PartWork] = []
+
+    async def run(self) -> ComparisonFinished:
+        """Compare, whatever comes of it."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(watch_signals, self._stop, self._abandon))
+            try:
+                with open_ledger(self._options.state) as self._ledger:
+                    make_directory(self.directory)
+                    with teardown.locked(self.directory):
+                        await self._run(self._ledger)
+            except StressrunError as error:
+                self._failure = error
+            compared = self._conclude()
+            nursery.cancel_scope.cancel()
+        return compared
+
+    async def _run(self, ledger: Ledger) -> None:
+        become_subreaper()
+        try:
+            with self._scope:
+                sides = self._trees(ledger)
+                for number, part in enumerate(self._parts):
+                    await self._compare(ledger, number, part, sides)
+        except (StressrunError, ExceptionGroup) as error:
+            self._failure = expected_error(error)
+            for line in self._failure.message.splitlines()[1:]:
+                self._tell(line)
+        finally:
+            self._remove_trees(ledger)
+
+    def _trees(self, ledger: Ledger) -> tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]]:
+        """Where the code of base and head is, and their scenarios; base's is made here.
+
+        Both do what head's scenario says, each with the files of its own.
+        """
+        base_environment, environment = self._options.environments
+        head = Tree(Path.cwd(), environment), self._head
+        base, file = self._options.base, self._options.file
+        if base.repository is None or base.commit is None:
+            return (
+                Tree(Path.cwd(), base_environment),
+                self._options.load(file, base_environment),
+            ), head
+        top = worktree.add(base.repository, base.commit, ledger, self.run_id)
+        copied = top / base.repository.within(file)
+        worktree.complete(top, base.repository, file, self._head.files)
+        folder = top / base.repository.within(Path.cwd())
+        return (
+            Tree(folder, base_environment),
+            self._options.load(copied, base_environment),
+        ), head
+
+    async def _compare(
+        self,
+        ledger: Ledger,
+        number: int,
+        part: Part,
+        trees: tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]],
+    ) -> None:
+        """Compare under the load of one part, on services of its own."""
+        self._sides = [
+            self._side(ledger, name, number, part, *tree)
+            for name, tree in zip(NAMES, trees, strict=True)
+        ]
+        try:
+            for side, (tree, _) in zip(self._sides, trees, strict=True):
+                if number == 0:
+                    await self._prepare(side, tree)
+                await side.set_up()
+            done = await self._do_blocks(part, deadline=self._deadline(number))
+            self._rows |= {
+                key: pairs
+                for key, pairs in paired([(base.books, head.books) for base, head in done]).items()
+                if key not in self._rows
+            }
+            base, head = [await side.finish() for side in self._sides]
+            self._work.append(PartWork(part.only, tuple(work_changes(base, head))))
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._take_down()
+
+    def _side(
+        self, ledger: Ledger, name: str, number: int, part: Part, tree: Tree, loaded: Loaded
+    ) -> Side:
+        run_id = f"{self.run_id}-{name}" + (f"-{number + 1}" if number else "")
+        directory = self._options.state / run_id
+        make_directory(directory)
+
+        def told(text: str) -> None:
+            self._tell(f"{name}: {text}")
+
+        return Side(
+            name,
+            Deployment(
+                blocks.in_blocks(loaded, part, self._pairs),
+                run_id=run_id,
+                directory=directory,
+                state=self._options.state,
+                ledger=ledger,
+                keep=False,
+                told=told,
+                adapted=tree.adapted,
+            ),
+        )
+
+    async def _prepare(self, side: Side, tree: Tree) -> None:
+        for number, command in enumerate(self._head.scenario.compare.prepare, 1):
+            here = tree.here(command)
+            begin = time.monotonic()
+            await side.deployment.run_command(f"prepare-{number}", here)
+            took = format_duration(time.monotonic() - begin)
+            self._tell(f"{side.name}: {shown(here)}: done ({took})")
+
+    async def _do_blocks(
+        self, part: Part, deadline: float
+    ) -> list[tuple[StageResult, StageResult]]:
+        """The results of base and head, pair by pair; fewer where the budget does not allow all."""
+        self._tell(_announced(part, self._pairs, self._head.scenario))
+        done: list[tuple[StageResult, StageResult]] = []
+        for pair in range(self._pairs + blocks.WARM_UP_PAIRS):
+            begin = time.monotonic()
+            results: dict[int, StageResult] = {}
+            for number in blocks.order(pair):
+                results[number] = await self._sides[number].block(pair)
+            if pair >= blocks.WARM_UP_PAIRS:
+                done.append((results[0], results[1]))
+                self._results += [results[0], results[1]]
+                self._tell(self._pair_told(len(done), results[0], results[1]))
+            now = time.monotonic()
+            if now + (now - begin) > deadline and len(done) < self._pairs:
+                self._tell(f"the budget ends here, after {len(done)} pairs")
+                break
+        return done
+
+    def _pair_told(self, number: int, *results: StageResult) -> str:
+        figure = self._head.scenario.compare.figure
+        values = (of_load(figure, _all(result.books), 1.0) for result in results)
+        shown = (("—" if value is None else format_duration(value)) for value in values)
+        base, head = shown
+        return f"pair {number}: base {figure} {base}, head {head}"
+
+    def _deadline(self, number: int) -> float:
+        """When the blocks of a part have to be done: each has its share of what is left."""
+        if self._options.budget is None:
+            return math.inf
+        now = time.monotonic()
+        left = self._begin + self._options.budget - now
+        return now + left / (len(self._parts) - number)
+
+    async def _take_down(self) -> None:
+        for side in self._sides:
+            side.close()
+            await side.deployment.crew.close()
+        for side in self._sides:
+            self._residue += await side.deployment.take_down()
+        guardians = [side.deployment.guardian for side in self._sides]
+        await kill_remaining_descendants(spare=[guardian.pid for guardian in guardians])
+        for guardian in guardians:
+            guardian.release()
+        self._sides = []
+
+    def _remove_trees(self, ledger: Ledger) -> None:
+        for entry in ledger.outstanding(self.run_id):
+            try:
+                worktree.remove(entry)
+            except ResidueError as error:
+                self._residue.append(f"{error.message} ({error.hint})")
+            else:
+                ledger.settle(entry.id)
+
+    def _conclude(self) -> ComparisonFinished:
+        scenario = self._head.scenario
+        compare_by = scenario.compare
+        findings = compare(self._rows, compare_by.figure, compare_by.min_effect)
+        if self._failure is not None or self._signal is not None:
+            findings = []
+        judgement = judge_comparison(
+            run_id=self.run_id,
+            residue=self._residue,
+            signal=self._signal,
+            failure=self._failure,
+            fault=own_fault(self._results) or lost_target(self._results),
+            findings=findings,
+            work=[change for part in self._work for change in part.changes],
+            strict=self._options.strict,
+        )
+        mask = self._mask.text
+        return ComparisonFinished(
+            run_id=self.run_id,
+            scenario=scenario,
+            file=self._options.file,
+            base=self._options.base.label,
+            stage=self._parts[0].stage.name,
+            pairs=len(self._results) // 2 // len(self._parts),
+            findings=tuple(findings),
+            work=tuple(self._work),
+            judgement=replace(
+                judgement,
+                cause=mask(judgement.cause.partition("\n")[0]),
+                remedy=mask(judgement.remedy),
+            ),
+            residue=tuple(map(mask, self._residue)),
+        )
+
+    # Signals.
+
+    async def _stop(self, number: Signals) -> None:
+        self._signal = number
+        self._tell(f"{number.name}: tearing down; again: end at once")
+        self._scope.cancel()
+
+    def _abandon(self, number: Signals) -> None:
+        """End at once: the guardians end all processes, the ledger names what else is left."""
+        for side in self._sides:
+            side.deployment.guardian.avenge()
+            assert self._ledger is not None
+            for line in teardown.left_behind(self._ledger, side.deployment.run_id):
+                self._tell(f"left behind: {line}")
+        os._exit(128 + number)
+
+    def _tell(self, text: str) -> None:
+        self._told(self._mask.text(text))
+
+
+def _announced(part: Part, pairs: int, scenario: Scenario) -> str:
+    compare_by = scenario.compare
+    seconds = (pairs + blocks.WARM_UP_PAIRS) * 2 * (compare_by.block + compare_by.warm_up)
+    what = f"{part.only} alone, " if part.only else ""
+    return (
+        f"{what}stage {part.stage.name}: {pairs} pairs of blocks of "
+        f"{format_duration(compare_by.block)}, about {format_duration(seconds)}"
+    )
+
+
+def _all(books: Recorder) -> Row:
+    total = Row()
+    for (kind, _), row in books.rows.items():
+        if kind in ("endpoint", "operation"):
+            total.merge(row)
+    return total
