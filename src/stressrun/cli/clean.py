@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import trio
 
+from stressrun.compare import worktree
 from stressrun.errors import ResidueError, UsageError
 from stressrun.run import teardown
 from stressrun.safety.guard import Guard
@@ -74,10 +75,13 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
         guard = Guard(teardown.allowed_hosts(ledger.outstanding(run_id)))
         failures = await teardown.undo_data(ledger, guard, run_id, click.echo)
         for entry in ledger.outstanding(run_id):
-            if entry.kind not in teardown.SERVICE_KINDS:
+            if entry.kind not in (*teardown.SERVICE_KINDS, worktree.KIND):
                 continue
             try:
-                await running.undo(entry)
+                if entry.kind == worktree.KIND:
+                    worktree.remove(entry)
+                else:
+                    await running.undo(entry)
             except ResidueError as error:
                 failures.append(f"{error.message} ({error.hint})")
             else:

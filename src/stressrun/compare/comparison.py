@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from signal import Signals
 
@@ -213,7 +214,7 @@ class Comparison:
         for number, command in enumerate(self._head.scenario.compare.prepare, 1):
             here = tree.here(command)
             begin = time.monotonic()
-            await side.deployment.run_command(f"prepare-{number}", here)
+            await side.deployment.run_command(f"prepare-{number}", here, f"command of {side.name}")
             took = format_duration(time.monotonic() - begin)
             self._tell(f"{side.name}: {shown(here)}: done ({took})")
 
@@ -319,9 +320,13 @@ class Comparison:
         """End at once: the guardians end all processes, the ledger names what else is left."""
         for side in self._sides:
             side.deployment.guardian.avenge()
-            assert self._ledger is not None
-            for line in teardown.left_behind(self._ledger, side.deployment.run_id):
+        if self._ledger is not None:
+            runs = (self.run_id, *(side.deployment.run_id for side in self._sides))
+            for line in chain.from_iterable(
+                teardown.left_behind(self._ledger, run) for run in runs
+            ):
                 self._tell(f"left behind: {line}")
+            self._tell("remove it: stressrun clean --all")
         os._exit(128 + number)
 
     def _tell(self, text: str) -> None:

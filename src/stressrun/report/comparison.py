@@ -93,7 +93,7 @@ def _work(part: PartWork) -> Iterator[str]:
     times = [change for change in part.changes if change.seconds]
     of = f" of {part.only} alone" if part.only else ""
     yield ""
-    yield f"work for each request{of}"
+    yield f"work for each iteration{of}"
     if not changed:
         counts = len(part.changes) - len(times)
         yield f"  the same by all of {counts} counts of the database's"

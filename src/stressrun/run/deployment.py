@@ -132,9 +132,9 @@ class Deployment:
         state = None if self._database_is_disposable() else self._state
         await self.crew.start(self.scenario, self._document, state, self.rows, self.mask)
 
-    async def run_command(self, name: str, command: CommandSeeding) -> None:
-        """Run a command of the side's own to its end. Raises SetupError."""
-        await run_to_end(name, command, self._services.launcher)
+    async def run_command(self, name: str, command: CommandSeeding, label: str) -> None:
+        """Run a command to its end; messages call it by its label. Raises SetupError."""
+        await run_to_end(name, command, self._services.launcher, label)
 
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""

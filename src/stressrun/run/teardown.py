@@ -173,8 +173,8 @@ def describe(entry: Entry) -> str:
             return f"rows in {detail['table']}"
         case "process":
             return f"process {detail['pid']} ({detail['name']})"
-        case "directory":
-            return f"directory {detail['path']}"
+        case "directory" | "worktree":
+            return f"{entry.kind} {detail['path']}"
         case other:
             return f"{other} {dict(detail)}"
 

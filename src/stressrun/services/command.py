@@ -20,14 +20,17 @@ _MOST_OUTPUT = 100_000_000
 _SHOWN = 100
 
 
-async def run_to_end(name: str, step: CommandSeeding, launcher: Launcher) -> None:
+async def run_to_end(
+    name: str, step: CommandSeeding, launcher: Launcher, label: str = "seeding command"
+) -> None:
     """Run a command; all that it has started ends with it.
 
-    Its log has the name. Raises SetupError, with the last lines of its output, when it cannot be
-    started, fails, takes longer than it may or writes without end. Call it on the main thread.
+    Its log has the name, and messages call it by its label. Raises SetupError, with the last lines
+    of its output, when it cannot be started, fails, takes longer than it may or writes without end.
+    Call it on the main thread.
     """
     command, environment = runnable(step.command, step.env)
-    label = f"the seeding command `{shown(step)}`"
+    label = f"the {label} `{shown(step)}`"
     launched = launcher.note(name, _STOP_SIGNALS)
     try:
         process = launcher.launch(launched, command, cwd=step.cwd, env=environment, label=label)

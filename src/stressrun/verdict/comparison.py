@@ -213,6 +213,6 @@ def _too_few(finding: Finding, blocks: int, needed: int) -> str:
     if finding.pairs >= needed:
         return ""
     if blocks < needed:
-        return f"{blocks} pairs, and it takes {needed} to tell"
+        return f"{blocks} pair{'' if blocks == 1 else 's'}, and it takes {needed} to tell"
     least = round(1 / (1 - (quantile_of(figure) or 0.0)))
     return f"a block has too few for a {figure}, which needs {least}"

@@ -75,12 +75,15 @@ def judge_comparison(
     grave = _gravest(run_id, residue, signal, failure, fault)
     if grave is not None:
         return grave
+    code = ExitCode.INVALID if strict else ExitCode.PASSED
+    if not findings:
+        cause = "inconclusive: no pair of blocks was done"
+        return Judgement("inconclusive", code, cause, "give it more time: --budget 5m")
     regressed = [finding for finding in findings if finding.verdict == "regressed"]
     if regressed:
         return _regressed(regressed, work)
     undecided = [finding for finding in findings if finding.verdict == "inconclusive"]
     if undecided:
-        code = ExitCode.INVALID if strict else ExitCode.PASSED
         remedy = "more pairs (--pairs) or longer blocks (compare: {block: 5s}) see smaller changes"
         return Judgement("inconclusive", code, _told_first("inconclusive", undecided), remedy)
     return Judgement("passed", ExitCode.PASSED)
@@ -116,7 +119,7 @@ def _regressed(regressed: Sequence[Finding], work: Sequence[WorkChange]) -> Judg
     remedy = "`--isolate` compares one endpoint after the other, each with the work that it does"
     if changed is not None:
         remedy = (
-            f"for each request it does other work: {changed.name} "
+            f"for each iteration it does other work: {changed.name} "
             f"{changed.base:.3g} → {changed.head:.3g}"
         )
     return Judgement("failed", ExitCode.FAILED, _told_first("regressed", regressed), remedy)

@@ -1,7 +1,7 @@
 """Ways to make the shop slower, for whoever wants to see that a comparison finds them.
 
 They are variables of its environment: SHOP_CHECKOUT_SLEEP and SHOP_LOCK_SECONDS are seconds, after
-a checkout and while it holds its locks; SHOP_EXTRA_QUERIES is how many more queries a product takes.
+a checkout and while it holds its locks; SHOP_EXTRA_QUERIES more queries are done for a product.
 """
 
 from __future__ import annotations

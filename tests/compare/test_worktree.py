@@ -1,0 +1,102 @@
+"""Worktrees of real repositories: made, completed, found again in the ledger, removed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stressrun.compare import worktree
+from stressrun.compare.worktree import Repository
+from stressrun.errors import SetupError, UsageError
+from stressrun.safety.ledger import open_ledger
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """With one commit on main, which has a file `app.py`."""
+    top = tmp_path / "project"
+    top.mkdir()
+    git(top, "init", "-q", "-b", "main")
+    (top / "app.py").write_text("one\n")
+    git(top, "add", ".")
+    git(top, "commit", "-qm", "one")
+    return Repository.of(top)
+
+
+def test_a_branch_is_compared_with_where_it_left_the_default_branch(repository: Repository) -> None:
+    left = repository.commit("main")
+    git(repository.top, "checkout", "-q", "-b", "change")
+    git(repository.top, "commit", "-q", "--allow-empty", "-m", "two")
+    assert repository.merge_base() == (left, "main")
+    git(repository.top, "update-ref", "refs/remotes/origin/trunk", "change")
+    git(repository.top, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    assert repository.merge_base() == (repository.commit("change"), "origin/trunk")
+
+
+def test_what_is_not_there_is_told(repository: Repository, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is in no git repository"):
+        Repository.of(tmp_path)
+    with pytest.raises(UsageError, match="git knows no commit 'nowhere'"):
+        repository.commit("nowhere")
+    with pytest.raises(UsageError, match="git knows no commit '--help'"):
+        repository.commit("--help")
+    with pytest.raises(UsageError, match="is not in the repository"):
+        repository.within(tmp_path / "other.yaml")
+    git(repository.top, "branch", "-m", "trunk")
+    with pytest.raises(UsageError, match="there is no default branch"):
+        repository.merge_base()
+
+
+def test_whether_anything_has_changed(repository: Repository) -> None:
+    assert repository.is_same("HEAD")
+    (repository.top / "app.py").write_text("two\n")
+    assert not repository.is_same("HEAD")
+
+
+def test_it_has_the_commit_with_heads_scenario_and_is_gone_without_a_trace(
+    repository: Repository, tmp_path: Path
+) -> None:
+    top = repository.top
+    before = git(top, "worktree", "list")
+    scenario, rows, ignored = top / "s.yaml", top / "data" / "rows.csv", tmp_path / "elsewhere.csv"
+    (top / "app.py").write_text("two\n")
+    scenario.write_text("head's\n")
+    rows.parent.mkdir()
+    rows.write_text("a\n")
+    ignored.write_text("b\n")
+    with open_ledger(tmp_path / "state") as ledger:
+        made = worktree.add(repository, repository.commit("HEAD"), ledger, "r1")
+        worktree.complete(made, repository, scenario, [rows, top / "app.py", ignored])
+        assert (made / "app.py").read_text() == "one\n"
+        assert (made / "s.yaml").read_text() == "head's\n"
+        assert (made / "data" / "rows.csv").read_text() == "a\n"
+        assert made.parent.stat().st_mode & 0o777 == 0o700
+        (entry,) = ledger.outstanding("r1")
+        worktree.remove(entry)
+        worktree.remove(entry)
+    assert not made.parent.exists()
+    assert git(top, "worktree", "list") == before
+
+
+def test_a_commit_that_cannot_be_checked_out_is_told_and_noted(
+    repository: Repository, tmp_path: Path
+) -> None:
+    with open_ledger(tmp_path / "state") as ledger:
+        with pytest.raises(SetupError, match="git could not check out 000000000000"):
+            worktree.add(repository, "0" * 40, ledger, "r1")
+        (entry,) = ledger.outstanding("r1")
+        worktree.remove(entry)
+    assert not Path(entry.detail["path"]).exists()

@@ -1,0 +1,228 @@
+"""Comparisons through the command line: of two commits, and of two configurations of the shop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from runs import ROOT, Ended, Run, stressrun
+
+from stressrun.safety.ledger import open_ledger
+
+SHOP = ROOT / "benchmarks" / "scenarios" / "compare.yaml"
+SERVICE = """\
+import sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        time.sleep(DELAY)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *arguments):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+SCENARIO = """\
+version: 1
+name: two commits
+services:
+  api: {command: "python service.py ${services.api.port}", ready: {get: /, within: 30s}}
+base_url: ${services.api.url}
+endpoints: [{name: home, request: GET /}]
+stages: [{name: load, duration: 1s, endpoints: {rate: 100/s}}]
+compare: {block: 250ms, warm_up: 50ms}
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def write_service(folder: Path, delay: float) -> None:
+    (folder / "service.py").write_text(SERVICE.replace("DELAY", str(delay)))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A service of a few milliseconds, committed on main; its scenario is not."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    write_service(tmp_path, 0.002)
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+def comparison(ended: Ended) -> dict[str, Any]:
+    path = ended.directory / ".stressrun" / ended.run_id / "comparison.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def assert_told(ended: Ended, code: int, cause: str) -> None:
+    """The exit code, and a line of cause that begins so; the report says the same."""
+    assert ended.code == code, ended.output
+    assert f"\ncause: {cause}" in ended.output, ended.output
+    report = comparison(ended)
+    assert report["exit_code"] == code
+    assert report["cause"].startswith(cause)
+    assert "Traceback" not in ended.output
+
+
+def assert_nothing_is_left(ended: Ended) -> None:
+    folder = ended.directory
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+    with open_ledger(folder / ".stressrun") as ledger:
+        assert ledger.outstanding() == []
+    worktree = f"/tmp/stressrun-{ended.run_id}"
+    assert not Path(worktree).exists()
+    assert [
+        process
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if "service.py" in (process.info["cmdline"] or ())
+        and (process.info["cwd"] or "").startswith((str(folder), worktree))
+    ] == []
+
+
+def test_a_slower_commit_has_regressed(project: Path) -> None:
+    write_service(project, 0.060)
+    ended = stressrun(project, "compare", "s.yaml")
+    assert_told(ended, 1, "regressed: endpoint home (p95 +")
+    assert " · base: " in ended.output
+    assert ", where it left main · run " in ended.output
+    (finding,) = comparison(ended)["findings"]
+    assert (finding["name"], finding["verdict"], finding["pairs"]) == ("home", "regressed", 7)
+    base, head = finding["figure"]["base"], finding["figure"]["head"]
+    assert base < 0.060 <= head
+    assert_nothing_is_left(ended)
+
+
+def test_the_other_way_round_it_has_improved(project: Path) -> None:
+    write_service(project, 0.060)
+    git(project, "commit", "-qam", "two")
+    write_service(project, 0.002)
+    ended = stressrun(project, "compare", "s.yaml", "--against", "HEAD", "--pairs=5")
+    assert ended.code == 0, ended.output
+    (finding,) = comparison(ended)["findings"]
+    assert (finding["verdict"], finding["pairs"]) == ("improved", 5)
+    assert "verdict: passed (exit code 0)" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_what_a_budget_does_not_allow_is_inconclusive(project: Path) -> None:
+    ended = stressrun(project, "compare", "s.yaml", "--budget=1ms", "--strict")
+    assert_told(ended, 4, "inconclusive: no pair of blocks was done")
+    assert "the budget ends here, after 0 pairs" in ended.output
+    assert "nothing has changed since" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_side_whose_preparation_fails_ends_it(project: Path) -> None:
+    (project / "mark").write_text("head's alone, and untracked\n")
+    prepare = "--set=compare.prepare=[cat mark]"
+    ended = stressrun(project, "compare", "s.yaml", prepare)
+    assert_told(ended, 3, "the command of base `cat mark` failed (exit status 1)")
+    assert "head: " not in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_service_of_base_that_does_not_start_is_named(project: Path) -> None:
+    git(project, "mv", "service.py", "old.py")
+    git(project, "commit", "-qm", "two")
+    (project / "old.py").rename(project / "service.py")
+    ended = stressrun(project, "compare", "s.yaml", "--against=HEAD")
+    assert_told(ended, 3, "service 'api' ended")
+    assert_nothing_is_left(ended)
+
+
+@contextmanager
+def comparing(project: Path) -> Iterator[Run]:
+    run = Run(project, "compare", "s.yaml", "--set=compare.block=20s")
+    try:
+        run.wait_for("pairs of blocks")
+        yield run
+    finally:
+        run.process.kill()
+
+
+def test_a_signal_ends_both_sides(project: Path) -> None:
+    with comparing(project) as run:
+        run.signal(signal.SIGINT)
+        ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
+    assert comparison(ended)["verdict"] == "interrupted"
+    assert_nothing_is_left(ended)
+
+
+def test_after_a_kill_clean_removes_the_worktree(project: Path) -> None:
+    with comparing(project) as run:
+        run.signal(signal.SIGKILL)
+        ended = run.end()
+    assert len(git(project, "worktree", "list").splitlines()) == 2
+    cleaned = stressrun(project, "clean", "--all")
+    assert cleaned.code == 0, cleaned.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_query_more_is_seen_as_work_on_any_machine(tmp_path: Path) -> None:
+    ended = stressrun(
+        tmp_path,
+        "compare",
+        SHOP,
+        "--candidate-env=SHOP_EXTRA_QUERIES=2",
+        "--isolate",
+        "--pairs=1",
+        "--set=compare={block: 200ms, warm_up: 50ms}",
+        "--set=endpoints=[{name: browse, request: 'GET /products/${products.id}'},"
+        " {name: list, request: GET /products}]",
+        "--set=seeding.0.rows=2000",
+    )
+    assert ended.code == 0, ended.output
+    work = {
+        part["only"]: {c["name"]: c for c in part["changes"] if c["changed"]}
+        for part in comparison(ended)["work"]
+    }
+    assert list(work) == ["browse", "list"]
+    scans = work["browse"]["products: index scans"]
+    assert (round(scans["base"], 2), round(scans["head"], 2)) == (1, 3)
+    assert work["list"] == {}
+    assert "  products: index scans: 1 → 3\n" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--against=nowhere"], "git knows no commit 'nowhere'"),
+        (["--base-env=A"], "--base-env takes NAME=VALUE, not 'A'"),
+        (["--budget=soon"], "--budget: "),
+        (["--set=compare.stage=peak"], "no stage 'peak'"),
+        (["--set=compare.figure=errors"], "expected a percentile or mean, not 'errors'"),
+    ],
+)
+def test_a_wrong_command_line_changes_nothing(
+    arguments: list[str], told: str, project: Path
+) -> None:
+    ended = stressrun(project, "compare", "s.yaml", *arguments)
+    assert (ended.code, told in ended.output) == (2, True), ended.output
+    assert not (project / ".stressrun").exists()

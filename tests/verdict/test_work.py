@@ -1,0 +1,40 @@
+"""Work for each iteration, from what a server has counted over the same arrivals on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from findings_samples import COUNTED
+from stressrun.postgres.statistics import TableActivity
+from stressrun.verdict.work import Work, WorkChange, work_changes
+
+ORDERS = TableActivity("orders", 5, 500, 200, 100, 0, 0, 0, 0, 0)
+STATISTICS = replace(COUNTED, tables=(ORDERS,))
+
+
+def test_a_query_more_is_an_index_scan_more() -> None:
+    base = Work(100, {"api": 0.2}, STATISTICS)
+    more = replace(ORDERS, index_scans=300)
+    head = Work(100, {"api": 0.3}, replace(STATISTICS, tables=(more,)))
+    changed = [change for change in work_changes(base, head) if change.changed]
+    assert [change.name for change in changed] == ["orders: index scans"]
+    assert changed[0].head - changed[0].base == 1.0
+
+
+def test_the_same_work_for_fewer_requests_is_more_for_each() -> None:
+    changes = work_changes(Work(100, {}, STATISTICS), Work(50, {}, STATISTICS))
+    assert all(change.changed for change in changes if change.base > 0.05)
+
+
+def test_cpu_time_varies_and_is_shown_only() -> None:
+    (change,) = work_changes(Work(100, {"api": 0.1}, None), Work(100, {"api": 0.5}, None))
+    assert change == WorkChange("CPU of api", 0.001, 0.005, seconds=True)
+    assert not change.changed
+
+
+def test_small_differences_are_no_change() -> None:
+    assert not WorkChange("blocks", 10, 10.4).changed
+    assert not WorkChange("temporary files", 0, 0.01).changed
+    assert WorkChange("transactions", 1, 2).changed
+    assert WorkChange("t: sequential scans", 0, 1).changed
+    assert WorkChange("t: index scans", 1, 0).changed
