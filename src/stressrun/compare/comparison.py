@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from signal import Signals
 
@@ -321,11 +320,9 @@ class Comparison:
         for side in self._sides:
             side.deployment.guardian.avenge()
         if self._ledger is not None:
-            runs = (self.run_id, *(side.deployment.run_id for side in self._sides))
-            for line in chain.from_iterable(
-                teardown.left_behind(self._ledger, run) for run in runs
-            ):
-                self._tell(f"left behind: {line}")
+            for run in (self.run_id, *(side.deployment.run_id for side in self._sides)):
+                for line in teardown.left_behind(self._ledger, run):
+                    self._tell(f"left behind: {line}")
             self._tell("remove it: stressrun clean --all")
         os._exit(128 + number)
 
