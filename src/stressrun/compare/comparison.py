@@ -18,6 +18,7 @@ import trio
 
 from stressrun.compare import blocks, worktree
 from stressrun.compare.blocks import Part
+from stressrun.compare.installed import shared_packages
 from stressrun.compare.side import Side, Tree
 from stressrun.compare.worktree import Repository
 from stressrun.errors import ResidueError, StressrunError
@@ -173,6 +174,8 @@ class Comparison:
                 if number == 0:
                     await self._prepare(side, tree)
                 await side.set_up()
+            if number == 0:
+                self._warn_of_shared_code()
             done = await self._do_blocks(part, deadline=self._deadline(number))
             self._rows |= {
                 key: pairs
@@ -216,6 +219,17 @@ class Comparison:
             await side.deployment.run_command(f"prepare-{number}", here, f"command of {side.name}")
             took = format_duration(time.monotonic() - begin)
             self._tell(f"{side.name}: {shown(here)}: done ({took})")
+
+    def _warn_of_shared_code(self) -> None:
+        repository = self._options.base.repository
+        if repository is None:
+            return
+        base = self._sides[0].deployment.scenario
+        for name in shared_packages(base, repository.top):
+            self._tell(
+                f"warning: {name} is installed in place from {repository.top}, so that base may "
+                "run head's code: have each side install its own (compare: prepare)"
+            )
 
     async def _do_blocks(
         self, part: Part, deadline: float
