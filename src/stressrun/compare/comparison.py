@@ -27,6 +27,7 @@ from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.run import teardown
 from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
 from stressrun.run.events import ComparisonFinished, PartWork
+from stressrun.run.preparation import refuse_production
 from stressrun.run.signals import watch_signals
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
@@ -85,7 +86,8 @@ class Comparison:
     """Compares once; what happens meanwhile is told in lines of text."""
 
     def __init__(self, head: Loaded, options: Options, told: Told) -> None:
-        """Raises UsageError where no stage suits, or the sides would share a service."""
+        """Raises RefusedError, and UsageError where no stage suits or the sides are not apart."""
+        refuse_production(head.scenario)
         blocks.check_sides(head.scenario)
         self.run_id = new_run_id()
         self.directory = options.state / self.run_id

@@ -91,7 +91,7 @@ class Deployment:
         self.rows: Mapping[str, Any] = {}
         self._loaded = loaded
         self._state = state
-        self._told = told
+        self._tell = told
         self._adapted = adapted
         self._values: Mapping[str, str] = {}
         self._document: Document = {}
@@ -102,7 +102,7 @@ class Deployment:
             guardian=self.guardian,
             guard=self.guard,
             keep=keep,
-            told=told,
+            told=self._told,
         )
 
     async def set_up(self, *, writes: bool) -> None:
@@ -135,6 +135,9 @@ class Deployment:
     async def run_command(self, name: str, command: CommandSeeding, label: str) -> None:
         """Run a command to its end; messages call it by its label. Raises SetupError."""
         await run_to_end(name, command, self._services.launcher, label)
+
+    def _told(self, text: str) -> None:
+        self._tell(self.mask.text(text))
 
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""

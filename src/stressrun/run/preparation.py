@@ -51,16 +51,21 @@ def with_completed_database(document: Document, scenario: Scenario) -> tuple[Doc
     return document, replace(scenario, database=replace(database, url=url))
 
 
-async def check_targets(scenario: Scenario, guard: Guard) -> None:
-    """See that the run can speak to all that it names, and may, before it touches anything.
-
-    Raises RefusedError, and SetupError for a missing extra or a host that has no address.
-    """
+def refuse_production(scenario: Scenario) -> None:
+    """Raises RefusedError for a scenario that is meant for production."""
     if scenario.environment == "production":
         raise RefusedError(
             "the guard refused the scenario: its environment is production",
             hint="stressrun is for development, test and staging, never for production",
         )
+
+
+async def check_targets(scenario: Scenario, guard: Guard) -> None:
+    """See that the run can speak to all that it names, and may, before it touches anything.
+
+    Raises RefusedError, and SetupError for a missing extra or a host that has no address.
+    """
+    refuse_production(scenario)
     if scenario.http.protocol == "http2":
         check_http2()
     for database in sorted(_databases(scenario)):
