@@ -1,6 +1,7 @@
 """The lane against real servers: what is sent, counted, kept alive, timed and interrupted."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import trio
 from http_server import Answer, Exchange, Server, response, serve
 from lanes import endpoint, request, run_endpoints
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.model import Arrivals, Endpoint, Expect, Http, Ramp, Think, Users
+from stressrun.scenario.model import Arrivals, Endpoint, Expect, Http, Load, Ramp, Think, Users
+from verdict_samples import MS
 
 
 async def against(answer: Answer, *endpoints: Endpoint, **how: Any) -> tuple[Recorder, Server]:
@@ -39,6 +41,29 @@ async def test_an_open_stage_sends_every_arrival_once() -> None:
     assert (row.planned, row.succeeded, len(server.exchanges)) == (20, 20, 20)
     assert recorder.lag.count == 20
     assert {e.path[:3] for e in server.exchanges} == {"/a/"}
+
+
+@pytest.mark.parametrize(
+    ("load", "disturbed"), [(RATE, range(5, 12)), (Users(Ramp(2, 2)), range(1, 3))]
+)
+async def test_what_a_loop_that_was_stopped_adds_to_times_is_told_apart(
+    load: Load, disturbed: range
+) -> None:
+    answered = 0
+
+    async def answer(exchange: Exchange) -> bytes:
+        nonlocal answered
+        answered += 1
+        if answered == 10:
+            time.sleep(0.08)  # the lane stands as still as whoever runs here
+        return response()
+
+    recorder, _ = await against(answer, endpoint(request()), load=load)
+    row = only(recorder)
+    assert row.lagged.count in disturbed
+    assert row.response.maximum > 70 * MS
+    assert row.response_without_lag.maximum < row.response.maximum - 40 * MS
+    assert recorder.loop_lag.maximum > 50 * MS
 
 
 async def test_virtual_users_keep_their_connections_between_stages() -> None:

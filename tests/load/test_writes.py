@@ -87,6 +87,24 @@ async def test_workers_do_one_after_the_other_and_measure_no_lag(
         await w.assert_exact("t", ROWS)
 
 
+@pytest.mark.parametrize("load", ["{rate: 100/s}", "{workers: 2}"])
+async def test_what_a_loop_that_was_stopped_adds_to_times_is_told_apart(
+    tmp_path: Path, database_url: str, load: str
+) -> None:
+    async def stop() -> None:
+        await trio.sleep(0.05)
+        time.sleep(0.08)  # the lane stands as still as whoever runs here
+
+    async with writing(tmp_path, database_url, writes("insert: 1"), stage(load)) as w:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop)
+            await w.run()
+        row = w.rows["insert"]
+        assert row.lagged.count
+        assert row.response_without_lag.maximum < row.response.maximum - 40_000_000
+        assert w.recorder.loop_lag.maximum > 50_000_000
+
+
 async def test_what_finds_no_free_worker_waits_and_is_dropped(
     tmp_path: Path, database_url: str
 ) -> None:

@@ -21,25 +21,45 @@ stages:
   - {name: some, duration: 1s, endpoints: {iterations: 9, vus: 3}, writes: {workers: 2}}
 """
 ACHIEVED = ["http achieved >= 95% in rates", "http achieved >= 95% in some"]
+GENERATOR = "generator distortion < 5%"
 WRITES = ["write w achieved >= 95% in rates", "write w errors < 1%"]
 
 
 @pytest.mark.parametrize(
     ("written", "built_in"),
     [
-        ("", [*ACHIEVED, "http errors < 1%", *WRITES]),
+        ("", [*ACHIEVED, "http errors < 1%", *WRITES, GENERATOR]),
         ("built_in_thresholds: false", []),
-        ("thresholds: [http errors < 50%]", [*ACHIEVED, *WRITES]),
-        ("thresholds: [http achieved > 1%, write w errors < 5%]", ["http errors < 1%", WRITES[0]]),
+        ("thresholds: [http errors < 50%]", [*ACHIEVED, *WRITES, GENERATOR]),
+        (
+            "thresholds: [http achieved > 1%, write w errors < 5%]",
+            ["http errors < 1%", WRITES[0], GENERATOR],
+        ),
+        (
+            "thresholds: [generator distortion < 20% in users]",
+            [
+                *ACHIEVED,
+                "http errors < 1%",
+                *WRITES,
+                "generator distortion < 5% in rates",
+                "generator distortion < 5% in some",
+            ],
+        ),
         (
             "thresholds: [http errors < 50% in users]",
-            [*ACHIEVED, "http errors < 1% in rates", "http errors < 1% in some", *WRITES],
+            [
+                *ACHIEVED,
+                "http errors < 1% in rates",
+                "http errors < 1% in some",
+                *WRITES,
+                GENERATOR,
+            ],
         ),
         # These say less than what is built in.
         (
             "thresholds: [http errors.503 < 1%, endpoint home errors < 5%,"
-            " write w.one errors < 5%]",
-            [*ACHIEVED, "http errors < 1%", *WRITES],
+            " write w.one errors < 5%, generator p99 < 1s]",
+            [*ACHIEVED, "http errors < 1%", *WRITES, GENERATOR],
         ),
     ],
 )

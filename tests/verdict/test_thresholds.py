@@ -1,6 +1,8 @@
 import pytest
 
 from findings_samples import QUIET
+from stressrun.load.stage import WorkerReading
+from stressrun.metrics.histogram import Histogram
 from stressrun.verdict.thresholds import evaluate
 from verdict_samples import MS, fill, results, scenario
 
@@ -41,7 +43,9 @@ from verdict_samples import MS, fill, results, scenario
         ("postgres longest_lock_wait < 1ms", 0.0, True),
         ("generator cpu < 50%", 0.6, False),
         ("generator stall < 50ms", 0.02, True),
+        ("generator waiting < 12%", 0.1, True),
         ("generator max < 1ms", 0.002, False),
+        ("generator distortion < 5%", 0.0, True),
     ],
 )
 def test_a_threshold_is_held_against_what_it_looks_at(
@@ -53,14 +57,17 @@ def test_a_threshold_is_held_against_what_it_looks_at(
     browse.dropped += 10
     for number, result in enumerate(found):
         result.database = QUIET
-        result.generator.add(
-            {
-                "cpu_seconds": 3.0 * number,
-                "wall_seconds": 10.0,
-                "longest_stall": 0.01 * number,
-                "longest_gc_pause": 0.0,
-            }
+        reading = WorkerReading(
+            cpu_seconds=3.0 * number,
+            wall_seconds=10.0,
+            waiting_seconds=0.5 * number,
+            longest_stall=0.01 * number,
+            longest_gc_pause=0.0,
+            cores=2,
+            descriptors=1024,
+            ports=None,
         )
+        result.generator.add("endpoints-0", reading, Histogram())
         result.books.lag.record(number * MS)
     (evaluation,) = evaluate(scenario(text), found)
     assert evaluation.value == (None if value is None else pytest.approx(value, rel=0.001))

@@ -24,10 +24,12 @@ from stressrun.load.assignment import REST, Assignment
 from stressrun.load.poller import Timer
 from stressrun.load.program import Program
 from stressrun.load.session import Session
-from stressrun.metrics.recorder import Recorder
+from stressrun.load.ticks import Ticks
+from stressrun.metrics.recorder import LEAST_LAG, Recorder
 from stressrun.scenario.model import Http
 
-Taken = tuple[int, int]
+# The number of an iteration, when it was due (0: at once), and how much of that was our lag.
+Taken = tuple[int, int, int]
 
 
 @dataclass(eq=False, slots=True)
@@ -86,6 +88,7 @@ class Http2Lane:
         self._tls = tls
         self._clock = clock
         self._timer = Timer()
+        self._ticks = Ticks(recorder.loop_lag)
         self._idle: list[_User] = []
         self._retired: list[_User] = []
         self._running = 0
@@ -104,6 +107,7 @@ class Http2Lane:
             async with trio.open_nursery() as nursery:
                 await self._drive(work, nursery)
         finally:
+            self._ticks.stop()
             self._idle += self._retired
             self._retired.clear()
             work.drop(work.executor.drop(min(self._clock(), work.executor.end)))
@@ -122,8 +126,11 @@ class Http2Lane:
 
     async def _drive(self, work: Assignment, nursery: trio.Nursery) -> None:
         executor = work.executor
+        self._ticks.start(self._clock())
         while True:
             now = self._clock()
+            if now >= self._ticks.next:
+                self._ticks.passed(now)
             work.drop(executor.overdue(now))
             while self._running < work.max_vus:
                 taken = self._take(work, self._running)
@@ -140,7 +147,7 @@ class Http2Lane:
             await self._timer.wait_until(self._next_instant(work, now))
 
     def _take(self, work: Assignment, running: int) -> Taken | None:
-        """The next iteration's number and due time (0: at once), if there is one to start now."""
+        """The next iteration, if there is one to start now."""
         executor = work.executor
         now = self._clock()
         taken = executor.take(now, running)
@@ -148,16 +155,18 @@ class Http2Lane:
             return None
         number, due = taken
         if not executor.keeps_time:
-            return number, 0
+            return number, 0, 0
         # Late because every virtual user was busy is the target's doing, not the generator's.
-        if due >= self._free_since:
-            self._recorder.lag.record(now - due)
-        return number, due
+        if due < self._free_since:
+            return number, due, 0
+        lag = now - due
+        self._recorder.lag.record(lag)
+        return number, due, lag if lag > LEAST_LAG else 0
 
     def _next_instant(self, work: Assignment, now: int) -> int:
         executor = work.executor
         wake = executor.wake(now) if self._running < work.max_vus else None
-        return executor.end if wake is None else min(wake, executor.end)
+        return min(executor.end if wake is None else min(wake, executor.end), self._ticks.next)
 
     async def _live(self, user: _User, work: Assignment, first: Taken) -> None:
         """Have a user do iterations one after another until there is none for it."""
@@ -166,8 +175,8 @@ class Http2Lane:
         resting = self._idle
         try:
             while taken is not None:
-                number, due = taken
-                sent = await self._iterate(user, work, number, due)
+                number = taken[0]
+                sent = await self._iterate(user, work, taken)
                 # An iteration may have ended without having waited for anything.
                 await trio.sleep(0 if sent or executor.keeps_time else REST)
                 # The executor keeps its own virtual users in step with ours.
@@ -184,8 +193,10 @@ class Http2Lane:
 
     # What a virtual user does.
 
-    async def _iterate(self, user: _User, work: Assignment, number: int, due: int) -> bool:
+    async def _iterate(self, user: _User, work: Assignment, taken: Taken) -> bool:
         """Do one iteration; whether it sent anything."""
+        number, due, lag = taken
+        user.session.answer.lag = 0
         sent = False
         iteration = work.endpoint(number).iterate(user.session, work.offset + number)
         try:
@@ -196,7 +207,8 @@ class Http2Lane:
                 else:
                     program, content = wish
                     await self._ask(user, program, content, due or self._clock())
-                    due = 0
+                    user.session.answer.lag += lag
+                    due = lag = 0
                     sent |= user.session.answer.sent > 0
             return sent
         finally:

@@ -17,6 +17,7 @@ from stressrun.http.resolver import Resolver
 from stressrun.load.assignment import REST, Assignment
 from stressrun.load.poller import Poller
 from stressrun.load.session import Session
+from stressrun.load.ticks import Ticks
 from stressrun.load.transfers import Transfers, VirtualUser
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Http
@@ -49,6 +50,7 @@ class Lane:
         self._clock = clock
         self._poller = Poller()
         self._transfers = Transfers(http, resolver, recorder, self._poller, tls=tls, clock=clock)
+        self._ticks = Ticks(recorder.loop_lag)
         shortest = min(shortest_timeout, http.connect_timeout)
         self._check_interval = max(_FINEST_CHECK, min(_COARSEST_CHECK, round(shortest * 1e9 / 20)))
         self._idle: list[VirtualUser] = []
@@ -75,6 +77,7 @@ class Lane:
                 await self._drive(work)
                 self._transfers.nursery.cancel_scope.cancel()
         finally:
+            self._ticks.stop()
             for user in list(self._busy):
                 self._interrupt(user, work)
             self._transfers.forget_all()
@@ -95,13 +98,16 @@ class Lane:
 
     async def _drive(self, work: Assignment) -> None:
         executor, clock = work.executor, self._clock
-        poller, transfers = self._poller, self._transfers
+        poller, transfers, ticks = self._poller, self._transfers, self._ticks
         last_turn = clock()
+        ticks.start(last_turn)
         next_check = last_turn + self._check_interval
         quiet = False
         events: list[tuple[int, int]] = []
         while True:
             now = clock()
+            if now >= ticks.next and (late := ticks.passed(now)):
+                transfers.stalled(late)
             # While nothing waits to be sent: that would count from the last time of its user.
             if now >= next_check:
                 transfers.end_overdue(list(self._busy), now)
@@ -184,9 +190,10 @@ class Lane:
             return False
         if isinstance(wish, int):
             now = self._clock()
-            # Where it thinks before it sends anything, its late start still counts.
+            # Where it thinks before it sends anything, its late start still counts; when it is to
+            # go on after that is told to nobody else.
+            user.counts_lag = user.counts_lag or not user.due
             user.due = (user.due or now) + wish
-            user.counts_lag = False
             self._wake_at(user, now + wish)
         else:
             program, content = wish
@@ -242,6 +249,8 @@ class Lane:
     def _next_instant(self, now: int, work: Assignment, next_check: int) -> int:
         executor = work.executor
         instant = next_check if self._busy or executor.closed else executor.end
+        if self._ticks.next < instant:
+            instant = self._ticks.next
         if not executor.closed and executor.end < instant:
             instant = executor.end
         if self._thinking and self._thinking[0][0] < instant:

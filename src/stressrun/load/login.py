@@ -70,6 +70,7 @@ class LoginProgram:
                 return f"login: {error}"
         # The iteration was due when its login was: what that waited for, it waited for.
         flow.late_login = own.late
+        flow.lag_login = own.lag
         state.variables = {f"login.{name}": value for name, value in own.variables.items()}
         state.until = self._clock() + self._lasts
         return None

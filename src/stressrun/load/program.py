@@ -94,6 +94,9 @@ class RequestProgram:
         response = answer.late + service
         if response > self._slowest.limit:
             self._slowest.keep(response)
+        if answer.lag:
+            self.row.lag(response, answer.lag)
+            answer.lag = 0
         error = answer.failure
         if error is None:
             if answer.status not in self._accepted:

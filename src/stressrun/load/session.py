@@ -18,7 +18,8 @@ class Answer:
 
     `failure` is None when there was an answer, else why there was none; `start` and `body` are as
     in `Connection`. `late` is from the intended start to the send, `service` from there to the
-    end, `first_byte` from there to the first byte; nanoseconds.
+    end, `first_byte` from there to the first byte; nanoseconds. `lag` is what of them was the
+    generator's own doing, where it is worth keeping; whoever counts it sets it back to 0.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class Answer:
         "detail",
         "failure",
         "first_byte",
+        "lag",
         "late",
         "received",
         "sent",
@@ -41,6 +43,7 @@ class Answer:
         self.start = b""
         self.body = b""
         self.late = 0
+        self.lag = 0
         self.service = 0
         self.first_byte = 0
         self.sent = 0

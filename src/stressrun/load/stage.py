@@ -5,32 +5,114 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder, Row
 from stressrun.postgres.findings import Findings
 from stressrun.scenario.model import Scenario, Stage
 
 
-@dataclass(slots=True)
-class Generator:
-    """The workers' own figures over a stage; times in seconds."""
+@dataclass(frozen=True, slots=True)
+class WorkerReading:
+    """What a worker did since it last told; times in seconds.
 
-    workers: int = 0
+    It ran for `cpu_seconds`, and for `waiting_seconds` could have run but had no core (None: the
+    system does not say). It may run on so many `cores`, have so many `descriptors` open, and
+    connect from so many `ports` (None: the system does not say).
+    """
+
+    cpu_seconds: float
+    wall_seconds: float
+    waiting_seconds: float | None
+    longest_stall: float
+    longest_gc_pause: float
+    cores: int
+    descriptors: int
+    ports: int | None
+
+
+@dataclass(slots=True)
+class WorkerUse:
+    """What a worker did over a stage; times in seconds, `loop_lag` in nanoseconds."""
+
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
+    waiting_seconds: float | None = None
     longest_stall: float = 0.0
     longest_gc_pause: float = 0.0
+    loop_lag: Histogram = field(default_factory=Histogram)
 
-    def add(self, reading: dict[str, float]) -> None:
-        """Add what a worker told of the time since it last told."""
-        self.cpu_seconds += reading["cpu_seconds"]
-        self.wall_seconds += reading["wall_seconds"]
-        self.longest_stall = max(self.longest_stall, reading["longest_stall"])
-        self.longest_gc_pause = max(self.longest_gc_pause, reading["longest_gc_pause"])
+    def merge(self, other: WorkerUse) -> None:
+        """Add what the worker did besides."""
+        self.cpu_seconds += other.cpu_seconds
+        self.wall_seconds += other.wall_seconds
+        if other.waiting_seconds is not None:
+            self.waiting_seconds = (self.waiting_seconds or 0.0) + other.waiting_seconds
+        self.longest_stall = max(self.longest_stall, other.longest_stall)
+        self.longest_gc_pause = max(self.longest_gc_pause, other.longest_gc_pause)
+        self.loop_lag.merge(other.loop_lag)
 
     @property
     def cpu_share(self) -> float:
-        """The share of a core that a worker used, averaged over the workers."""
+        """The share of a core that it used."""
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else 0.0
+
+
+@dataclass(slots=True)
+class Generator:
+    """The workers' own figures over a stage, by their names; `last` is the last that one told."""
+
+    uses: dict[str, WorkerUse] = field(default_factory=dict)
+    last: WorkerReading | None = None
+
+    def add(self, worker: str, reading: WorkerReading, loop_lag: Histogram) -> None:
+        """Add what a worker told of the time since it last told."""
+        news = WorkerUse(
+            cpu_seconds=reading.cpu_seconds,
+            wall_seconds=reading.wall_seconds,
+            waiting_seconds=reading.waiting_seconds,
+            longest_stall=reading.longest_stall,
+            longest_gc_pause=reading.longest_gc_pause,
+            loop_lag=loop_lag,
+        )
+        self.uses.setdefault(worker, WorkerUse()).merge(news)
+        self.last = reading
+
+    def of(self, load: str | None) -> list[WorkerUse]:
+        """The workers of a kind of load, endpoints or writes; None: all."""
+        return [use for name, use in self.uses.items() if load in (None, name.partition("-")[0])]
+
+    def merge(self, other: Generator) -> None:
+        """Add what the workers did in another stage."""
+        for name, use in other.uses.items():
+            self.uses.setdefault(name, WorkerUse()).merge(use)
+        self.last = other.last or self.last
+
+    @property
+    def workers(self) -> int:
+        return len(self.uses)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(use.cpu_seconds for use in self.uses.values())
+
+    @property
+    def cpu_share(self) -> float:
+        """The share of a core that the busiest worker used."""
+        return max((use.cpu_share for use in self.uses.values()), default=0.0)
+
+    @property
+    def waiting_seconds(self) -> float | None:
+        """How long the worker that waited most for a core did so; None: the system did not say."""
+        told = [use.waiting_seconds for use in self.uses.values()]
+        return max((seconds for seconds in told if seconds is not None), default=None)
+
+    @property
+    def longest_stall(self) -> float:
+        return max((use.longest_stall for use in self.uses.values()), default=0.0)
+
+    @property
+    def longest_gc_pause(self) -> float:
+        return max((use.longest_gc_pause for use in self.uses.values()), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

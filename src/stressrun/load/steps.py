@@ -29,11 +29,14 @@ class Flow:
     """Steps under way: whose they are, their data, and what their requests took so far.
 
     The times and sizes are sums over the requests; `unauthorized`: one was answered by 401.
-    `late_login` is how late a login before them was, which the first of them is to count.
+    `late_login` is how late a login before them was, which the first of them is to count, with
+    `lag_login` of it; `lag` is what of their times was the generator's own.
     """
 
     __slots__ = (
         "index",
+        "lag",
+        "lag_login",
         "late",
         "late_login",
         "received",
@@ -52,6 +55,8 @@ class Flow:
         self.requests = 0
         self.late = 0
         self.late_login = 0
+        self.lag = 0
+        self.lag_login = 0
         self.service = 0
         self.sent = 0
         self.received = 0
@@ -91,7 +96,9 @@ class RequestStep:
             raise
         answer = session.answer
         answer.late += flow.late_login
-        flow.late_login = 0
+        answer.lag += flow.lag_login
+        flow.late_login = flow.lag_login = 0
+        flow.lag += answer.lag
         error = program.settle(session, sent, flow.index, flow.variables)
         flow.late += answer.late
         flow.service += answer.service

@@ -22,7 +22,7 @@ from stressrun.load.poller import READ, WRITE, Poller
 from stressrun.load.program import Program
 from stressrun.load.session import Session
 from stressrun.load.virtual_user import Iteration
-from stressrun.metrics.recorder import Recorder
+from stressrun.metrics.recorder import LEAST_LAG, Recorder
 from stressrun.scenario.model import Http
 
 # As many as keep a server busy, and few enough that the first waits for the last one's making.
@@ -131,7 +131,10 @@ class Transfers:
             now = clock()
             if user.counts_lag:
                 user.counts_lag = False
-                self._recorder.lag.record(now - user.due)
+                lag = now - user.due
+                self._recorder.lag.record(lag)
+                if lag > LEAST_LAG:
+                    user.session.answer.lag = lag
             if not user.due:
                 user.due = now
             program, connection = user.program, user.connection
@@ -187,10 +190,17 @@ class Transfers:
             if overdue:
                 self._failed(user, ConnectionFailed(kind))
 
+    def stalled(self, late: int) -> None:
+        """Tell that the answers that were just read had waited for so long at the most."""
+        for user in self.ended:
+            answer = user.session.answer
+            answer.lag += min(late, answer.service)
+
     def abandon(self, user: VirtualUser) -> None:
         """Forget a user's request; one in flight costs its connection."""
         if user.program is not None:
             user.program = None
+            user.session.answer.lag = 0
             self._reset(user)
             self.disconnect(user)
 

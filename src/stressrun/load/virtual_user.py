@@ -108,3 +108,5 @@ def _count(row: Row, flow: Flow, error: str | None) -> None:
     else:
         service = flow.service if flow.sent else None
         row.fail(error, service, response, flow.sent, flow.received)
+    if flow.lag and response:
+        row.lag(response, flow.lag)

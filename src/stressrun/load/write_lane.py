@@ -21,7 +21,9 @@ from stressrun.load.assignment import REST
 from stressrun.load.executors import Executor
 from stressrun.load.pipeline import send_all
 from stressrun.load.poller import READ, WRITE, Poller
+from stressrun.load.ticks import Ticks
 from stressrun.load.writers import MixLoad, Task, Writer, gives, spare
+from stressrun.metrics.recorder import LEAST_LAG, Recorder
 from stressrun.postgres.connection import Aborted
 from stressrun.postgres.failure import is_lost_word
 from stressrun.postgres.keys import KeySupply
@@ -48,12 +50,15 @@ class WriteLane:
         self,
         pool: Pool,
         mixes: Sequence[MixLoad],
+        recorder: Recorder,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """`mixes` may be filled later, until the first stage."""
         self._pool = pool
         self._mixes = mixes
         self._clock = clock
+        self._lag = recorder.lag
+        self._ticks = Ticks(recorder.loop_lag)
         self._poller = Poller()
         self._busy: set[Writer] = set()
         self._by_descriptor: dict[int, Writer] = {}
@@ -68,13 +73,12 @@ class WriteLane:
         """How many writers have a connection."""
         return len(self._by_descriptor)
 
-    async def run(self, record_lag: Callable[[int], None]) -> None:
+    async def run(self) -> None:
         """Run a stage until its executors' ends and until its operations have ended.
 
         Cancelled, it has the server end those that are left. What did not start by the end is
         dropped.
         """
-        self._record_lag = record_lag
         self.most_active = 0
         try:
             async with trio.open_nursery() as self._nursery:
@@ -82,6 +86,7 @@ class WriteLane:
                 # Writers that rest have nothing to wait for any more.
                 self._nursery.cancel_scope.cancel()
         finally:
+            self._ticks.stop()
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as nursery:
                     for writer in list(self._busy):
@@ -110,8 +115,9 @@ class WriteLane:
         self._poller.close()
 
     async def _drive(self) -> None:
-        clock, poller = self._clock, self._poller
+        clock, poller, ticks = self._clock, self._poller, self._ticks
         last_turn = clock()
+        ticks.start(last_turn)
         quiet = False
         # Connections may have been lost since the last stage.
         self._heed(poller.poll(0))
@@ -125,7 +131,7 @@ class WriteLane:
             if now - last_turn > _TURN:
                 await trio.lowlevel.checkpoint()
                 last_turn = clock()
-            poller.arm(next_instant)
+            poller.arm(min(next_instant, ticks.next))
             if quiet:
                 await poller.wait()
                 last_turn, quiet = clock(), False
@@ -134,7 +140,18 @@ class WriteLane:
                 # Cheaper than a turn of trio's for each event, as long as events keep coming.
                 events = poller.poll(_TURN_SECONDS)
                 quiet = not events
+            now = clock()
+            if now >= ticks.next and (late := ticks.passed(now)):
+                self._stalled(events, late, now)
             self._heed(events)
+
+    def _stalled(self, events: Sequence[tuple[int, int]], late: int, now: int) -> None:
+        """The answers that are to be read now have waited for so long at the most."""
+        for descriptor, _ in events:
+            writer = self._by_descriptor.get(descriptor)
+            for task in writer.tasks if writer is not None else ():
+                if task.begin and not task.settled:
+                    task.lag += min(late, now - task.begin)
 
     def _heed(self, events: Sequence[tuple[int, int]]) -> None:
         """Go on with the writers whose sockets are ready."""
@@ -207,11 +224,14 @@ class WriteLane:
             number, due = more
             if executor.keeps_time:
                 # Late because every writer was busy is the database's doing, not the generator's.
-                if due >= mix.free_since:
-                    self._record_lag(now - due)
+                lag = now - due if due >= mix.free_since else -1
             else:
-                due = 0
-            writer.tasks.append(mix.task(number, due))
+                due, lag = 0, -1
+            task = mix.task(number, due)
+            if lag >= 0:
+                self._lag.record(lag)
+                task.lag = lag if lag > LEAST_LAG else 0
+            writer.tasks.append(task)
             full = len(writer.tasks) >= mix.depth
             more = None if full else executor.take(now, mix.running - 1)
         needed = 0

@@ -22,11 +22,12 @@ from stressrun.scenario.model import Arrivals, Stage
 class Task:
     """One operation under way, and where it is counted.
 
-    Instants are nanoseconds: `due` is 0 where only its beginning counts. Once it is `ending`, the
-    server is asked to cancel it.
+    Instants are nanoseconds: `due` is 0 where only its beginning counts. `lag` is what of its time
+    was the generator's own, where it is worth keeping. Once it is `ending`, the server is asked to
+    cancel it.
     """
 
-    __slots__ = ("begin", "due", "ending", "index", "operation", "plan", "row", "settled")
+    __slots__ = ("begin", "due", "ending", "index", "lag", "operation", "plan", "row", "settled")
 
     def __init__(self, operation: Operation, row: Row, index: int, due: int) -> None:
         self.operation = operation
@@ -34,6 +35,7 @@ class Task:
         self.index = index
         self.due = due
         self.begin = 0
+        self.lag = 0
         self.plan: Plan = None
         self.settled = False
         self.ending = False
@@ -45,7 +47,10 @@ class Task:
         row.rows += done.rows
         row.rows_added += done.added
         begin = self.begin
-        row.succeed(end - begin, end - (self.due or begin), done.sent, done.received)
+        response = end - (self.due or begin)
+        row.succeed(end - begin, response, done.sent, done.received)
+        if self.lag:
+            row.lag(response, self.lag)
         self.settled = True
 
     def fail(self, error: psycopg.Error, end: int) -> None:
@@ -62,7 +67,10 @@ class Task:
             self.operation.failed(self.plan)
         begin = self.begin
         service = end - begin if begin else None
-        self.row.fail(kind, service, end - (self.due or begin or end), 0, 0)
+        response = end - (self.due or begin or end)
+        self.row.fail(kind, service, response, 0, 0)
+        if self.lag:
+            self.row.lag(response, self.lag)
         self.settled = True
 
     def interrupt(self) -> None:

@@ -66,7 +66,7 @@ class WriteRunner:
         self._stack = AsyncExitStack()
         self._mixes: list[MixLoad] = []
         self._pool = Pool(len(scenario.writes) * _most_writers(scenario))
-        self._lane = WriteLane(self._pool, self._mixes)
+        self._lane = WriteLane(self._pool, self._mixes, recorder)
         self._reconnecting = trio.Lock()
         self._watch = trio.CancelScope()
         self._watching = trio.Event()
@@ -129,7 +129,7 @@ class WriteRunner:
         for mix in self._mixes:
             site = f"stages.{number}.writes.{mix.name}"
             mix.begin(stage, start, self._scenario.random_seed, site)
-        await self._lane.run(self._recorder.lag.record)
+        await self._lane.run()
 
     async def watch(self) -> None:
         """Keep the floor and the keys, in stages and between them, until cancelled."""

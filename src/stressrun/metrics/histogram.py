@@ -44,6 +44,25 @@ class Histogram:
         self.total += other.total
         self.maximum = max(self.maximum, other.maximum)
 
+    def replacing(self, some: Histogram, by: Histogram) -> Histogram:
+        """A histogram with `some` of the values of this one replaced by others.
+
+        Where the longest is among them, the maximum is as exact as the buckets are.
+        """
+        result = Histogram()
+        result.merge(self)
+        for bucket, count in some._buckets.items():
+            result._buckets[bucket] -= count
+            if not result._buckets[bucket]:
+                del result._buckets[bucket]
+        result.count -= some.count
+        result.total -= some.total
+        if some.maximum >= self.maximum:
+            longest = max(result._buckets, default=None)
+            result.maximum = 0 if longest is None else min(self.maximum, round(_middle(longest)))
+        result.merge(by)
+        return result
+
     @property
     def mean(self) -> float:
         """The exact mean in nanoseconds. Raises ZeroDivisionError when empty."""

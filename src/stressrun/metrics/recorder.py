@@ -32,6 +32,8 @@ _COUNTERS = (
     "rows_added",
 )
 _SAMPLES = 3
+LEAST_LAG = 1_000_000
+"""Nanoseconds of lag that are worth keeping: less is what any machine needs to wake a process."""
 _SAMPLED_KINDS = 20
 
 
@@ -60,10 +62,19 @@ class Sample:
 class Row:
     """Counters and times of one row; `samples` are the first failures of each kind.
 
-    `rows` of the database were written or found, `rows_added` inserted less deleted.
+    `rows` of the database were written or found, `rows_added` inserted less deleted. `lagged` are
+    the response times that hold a lag of the generator's, `unlagged` the same without it.
     """
 
-    __slots__ = (*_COUNTERS, "errors", "failed_times", "samples", "succeeded_times")
+    __slots__ = (
+        *_COUNTERS,
+        "errors",
+        "failed_times",
+        "lagged",
+        "samples",
+        "succeeded_times",
+        "unlagged",
+    )
 
     def __init__(self) -> None:
         self.planned = 0
@@ -82,6 +93,8 @@ class Row:
         self.samples: dict[str, list[Sample]] = {}
         self.succeeded_times = Times()
         self.failed_times = Times()
+        self.lagged = Histogram()
+        self.unlagged = Histogram()
 
     def succeed(
         self,
@@ -116,6 +129,11 @@ class Row:
         else:
             self.failed_times.record(service, response, first_byte)
 
+    def lag(self, response: int, lag: int) -> None:
+        """Tell that of a response time that was counted so much was the generator's own."""
+        self.lagged.record(response)
+        self.unlagged.record(max(0, response - lag))
+
     def refuse(self, error: str) -> str:
         """Count a failure of something that could not even begin, and has no times."""
         self.failed += 1
@@ -142,6 +160,11 @@ class Row:
         return merged(self.succeeded_times.response, self.failed_times.response)
 
     @property
+    def response_without_lag(self) -> Histogram:
+        """Response times without what the generator's own lag added to them."""
+        return self.response.replacing(self.lagged, self.unlagged)
+
+    @property
     def first_byte(self) -> Histogram:
         """Times to the first byte of all that was answered or failed."""
         return merged(self.succeeded_times.first_byte, self.failed_times.first_byte)
@@ -156,7 +179,7 @@ class Row:
             for sample in samples:
                 if self.wants_sample(sample.error):
                     self.keep(sample)
-        for times in _TIMES:
+        for times in (*_TIMES, *_LAG):
             getattr(self, times).merge(getattr(other, times))
 
     def drain(self) -> dict[str, Any]:
@@ -166,7 +189,7 @@ class Row:
             setattr(self, counter, 0)
         wire["errors"] = dict(self.errors)
         self.errors.clear()
-        for times in _TIMES:
+        for times in (*_TIMES, *_LAG):
             wire[times] = getattr(self, times).drain()
         wire["samples"] = [asdict(sample) for kept in self.samples.values() for sample in kept]
         self.samples.clear()
@@ -181,25 +204,30 @@ class Row:
         row.errors.update(wire["errors"])
         for times in _TIMES:
             setattr(row, times, Times.from_wire(wire[times]))
+        for histogram in _LAG:
+            setattr(row, histogram, Histogram.from_wire(wire[histogram]))
         for sample in wire["samples"]:
             row.keep(Sample(**sample))
         return row
 
 
 _TIMES = ("succeeded_times", "failed_times")
+_LAG = ("lagged", "unlagged")
 
 
 class Recorder:
     """All rows of a stage, how late its generator was, and how its connections were opened.
 
-    `lag` is how late iterations started that a virtual user was free for; `connect` and `tls` are
-    the times of each connection's opening and of its TLS handshake; nanoseconds. The `slowest`
-    requests are news only: they are told, and not merged.
+    `lag` is how late iterations started that a virtual user was free for; `loop_lag` is how late a
+    worker's loop came to look at the clock, at even instants; `connect` and `tls` are the times of
+    each connection's opening and of its TLS handshake; nanoseconds. The `slowest` requests are
+    news only: they are told, and not merged.
     """
 
     def __init__(self) -> None:
         self.rows: dict[RowKey, Row] = {}
         self.lag = Histogram()
+        self.loop_lag = Histogram()
         self.connect = Histogram()
         self.tls = Histogram()
         self.slowest = Slowest()
@@ -252,4 +280,4 @@ class Recorder:
         return recorder
 
 
-_HISTOGRAMS = ("lag", "connect", "tls")
+_HISTOGRAMS = ("lag", "loop_lag", "connect", "tls")

@@ -9,6 +9,7 @@ from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
+from stressrun.report.generator import generator_lines
 from stressrun.report.notices import warnings
 from stressrun.report.tables import (
     http_lines,
@@ -95,7 +96,8 @@ class Console:
         assert self._scenario is not None
         result = event.result
         writes = stage_lines(result, self._scenario)
-        for line in (stage_figures(result), *http_lines(result), *writes):
+        own = generator_lines(result)
+        for line in (stage_figures(result), *own, *http_lines(result), *writes):
             self._write(f"  {line}")
         self._write(f"\n{stage_table(result, self._scenario)}")
         failures = failure_lines(result, self._scenario)

@@ -10,8 +10,7 @@ from typing import Any
 
 from stressrun import __version__
 from stressrun.load.stage import Generator, Pool, StageResult
-from stressrun.metrics.histogram import Histogram
-from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.recorder import LEAST_LAG, Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
 from stressrun.report.files import write_whole
@@ -79,7 +78,7 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
             _row(key, result.books.rows[key], result.elapsed, counts_requests(key, scenario))
             for key in ordered(scenario, result.books)
         ],
-        "generator": _generator(result.generator, result.books.lag),
+        "generator": _generator(result.generator, result.books),
         "database": None if result.database is None else database_part(result.database),
     }
 
@@ -122,6 +121,7 @@ def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[s
         "samples": [asdict(sample) for kept in row.samples.values() for sample in kept],
         "service": asdict(summarise(row.service)),
         "response": asdict(summarise(row.response)),
+        "response_without_lag": asdict(summarise(row.response_without_lag)),
         "first_byte": asdict(summarise(row.first_byte)) if counts_requests else None,
         "bytes_sent": row.bytes_sent,
         "bytes_received": row.bytes_received,
@@ -131,23 +131,28 @@ def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[s
 
 
 def _whole_generator(results: Sequence[StageResult]) -> dict[str, Any]:
-    whole, lag = Generator(), Histogram()
+    whole, books = Generator(), Recorder()
     for result in results:
-        part = result.generator
-        whole.workers = max(whole.workers, part.workers)
-        whole.add(asdict(part))
-        lag.merge(result.books.lag)
-    return _generator(whole, lag)
+        whole.merge(result.generator)
+        books.merge(result.books)
+    return _generator(whole, books)
 
 
-def _generator(generator: Generator, lag: Histogram) -> dict[str, Any]:
+def _generator(generator: Generator, books: Recorder) -> dict[str, Any]:
+    last, lag = generator.last, books.lag
     return {
         "workers": generator.workers,
+        "cores": None if last is None else last.cores,
         "cpu_seconds": generator.cpu_seconds,
         "cpu_share": generator.cpu_share,
+        "waiting_seconds": generator.waiting_seconds,
         "longest_stall": generator.longest_stall,
         "longest_gc_pause": generator.longest_gc_pause,
         "lag": asdict(summarise(lag)),
+        "late_share": lag.above(LEAST_LAG) / lag.count if lag.count else None,
+        "loop_lag": asdict(summarise(books.loop_lag)),
+        "descriptor_limit": None if last is None else last.descriptors,
+        "local_ports": None if last is None else last.ports,
     }
 
 

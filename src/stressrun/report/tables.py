@@ -139,7 +139,7 @@ def _ramp(ramp: Ramp, shown: Callable[[float], str]) -> str:
 
 
 def stage_figures(result: StageResult) -> str:
-    """The line above a stage's table: planned and achieved rate, drops, VUs, generator lag."""
+    """The line above a stage's table: planned and achieved rate, drops, VUs."""
     parts = []
     iterations = [row for (kind, _), row in result.books.rows.items() if kind == "endpoint"]
     if iterations and result.elapsed:
@@ -159,10 +159,6 @@ def stage_figures(result: StageResult) -> str:
             parts.append(f"{outcome} {count:,}")
     if iterations:
         parts.append(f"VUs up to {result.most_vus}")
-    lag = summarise(result.books.lag)
-    if lag.max is not None:
-        parts.append(f"generator lag p99 {_time(lag.p99)}, max {_time(lag.max)}")
-    parts.append(f"generator CPU {format_share(result.generator.cpu_share)} of a core")
     return " · ".join(parts)
 
 

@@ -50,7 +50,7 @@ from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.services.process import become_subreaper, kill_remaining_descendants
-from stressrun.verdict.generator import own_fault
+from stressrun.verdict.generator import overtaxed, own_fault
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.judgement import interruption, judge
 from stressrun.verdict.live import LiveThresholds
@@ -285,7 +285,9 @@ class Controller:
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
-            fault=own_fault(self._results) or lost_target(self._results),
+            fault=own_fault(self._results)
+            or lost_target(self._results)
+            or overtaxed(self._scenario, self._results),
             invariants=self._answers,
             thresholds=thresholds,
         )

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from stressrun.errors import ExitCode, StressrunError
-from stressrun.load.stage import PoolReading, StageResult
+from stressrun.load.stage import PoolReading, StageResult, WorkerReading, WorkerUse
 from stressrun.metrics.recorder import Recorder
 from stressrun.run.transport import Channel, Message
 from stressrun.safety.masking import Mask
@@ -129,7 +129,7 @@ class Crew:
         """
         stage = result.stage
         busy = [worker for worker in self._workers if self._has_work(worker, stage)]
-        result.generator.workers = len(busy)
+        result.generator.uses = {worker.name: WorkerUse() for worker in busy}
         for worker in self._workers:
             worker.most_running = 0
         async with trio.open_nursery() as nursery:
@@ -206,10 +206,10 @@ class Crew:
             books = Recorder.from_wire(message["books"])
             books.mask(self._mask.text)
             result.books.merge(books)
-            result.generator.add(message["generator"])
+            reading = WorkerReading(**message["generator"])
+            result.generator.add(worker.name, reading, books.loop_lag)
             if message["pool"] is not None:
-                seconds = message["generator"]["wall_seconds"]
-                result.pool.add(PoolReading(**message["pool"]), seconds)
+                result.pool.add(PoolReading(**message["pool"]), reading.wall_seconds)
             worker.most_running = message["most_running"]
             most_vus = sum(w.most_running for w in self._workers if w.name != "writes")
             heard(worker.name, books, most_vus)

@@ -23,6 +23,7 @@ from stressrun.errors import StressrunError
 from stressrun.load.pacing import Segment
 from stressrun.load.stage import PoolReading
 from stressrun.metrics.recorder import Recorder
+from stressrun.run.meter import GeneratorMeter
 from stressrun.run.transport import Channel, Message
 from stressrun.safety.guard import Guard
 from stressrun.scenario.build import scenario_from
@@ -50,40 +51,6 @@ class Runner(Protocol):
     def stop(self) -> None: ...
 
     async def close(self) -> None: ...
-
-
-class GeneratorMeter:
-    """What the generator itself did since the last reading: CPU, stalls of its loop, GC pauses."""
-
-    def __init__(self) -> None:
-        self._stall = 0.0
-        self._pause = 0.0
-        self._collecting_since = 0.0
-        self._cpu = time.process_time()
-        self._wall = time.monotonic()
-        gc.callbacks.append(self._collected)
-
-    def woken(self, late: float) -> None:
-        """Note that the loop woke a task so many seconds late."""
-        self._stall = max(self._stall, late)
-
-    def read(self) -> dict[str, float]:
-        """Seconds of CPU and wall time, the longest stall and GC pause; begins anew."""
-        cpu, wall = time.process_time(), time.monotonic()
-        reading = {
-            "cpu_seconds": cpu - self._cpu,
-            "wall_seconds": wall - self._wall,
-            "longest_stall": self._stall,
-            "longest_gc_pause": self._pause,
-        }
-        self._cpu, self._wall, self._stall, self._pause = cpu, wall, 0.0, 0.0
-        return reading
-
-    def _collected(self, phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            self._collecting_since = time.monotonic()
-        else:
-            self._pause = max(self._pause, time.monotonic() - self._collecting_since)
 
 
 class Worker:
@@ -201,7 +168,7 @@ class Worker:
                     "stage": number,
                     "most_running": self._runner.most_running,
                     "books": self._recorder.drain(),
-                    "generator": self._meter.read(),
+                    "generator": asdict(self._meter.read()),
                     "pool": asdict(pool) if (pool := self._runner.pool) is not None else None,
                 }
             )

@@ -46,7 +46,14 @@ _OF_SUBJECT: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
             "wal": SIZE,
             "temp_files": COUNT,
         },
-        "generator": {**_TIMES, "cpu": SHARE, "stall": DURATION, "gc_pause": DURATION},
+        "generator": {
+            **_TIMES,
+            "distortion": SHARE,
+            "cpu": SHARE,
+            "waiting": SHARE,
+            "stall": DURATION,
+            "gc_pause": DURATION,
+        },
     }
 )
 SUBJECTS = tuple(_OF_SUBJECT)

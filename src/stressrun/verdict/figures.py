@@ -51,7 +51,7 @@ def of_load(metric: str, row: Row, elapsed: float) -> float | None:
         return sum(n for error, n in row.errors.items() if is_of_kind(error, kind)) / ended
     if metric == "rate":
         return ended / elapsed if elapsed else None
-    return _time(metric, row.response)
+    return time_of(metric, row.response)
 
 
 def of_postgres(metric: str, stages: Iterable[StageResult]) -> float | None:
@@ -73,9 +73,11 @@ def of_postgres(metric: str, stages: Iterable[StageResult]) -> float | None:
 
 
 def of_generator(metric: str, stages: Sequence[StageResult]) -> float | None:
-    """A figure of the generator: percentiles are of its lag."""
+    """A figure of the generator but for its distortion: percentiles are of its lag."""
     if metric == "cpu":
         return max((stage.generator.cpu_share for stage in stages), default=None)
+    if metric == "waiting":
+        return _waiting_share(stages)
     if metric == "stall":
         return max((stage.generator.longest_stall for stage in stages), default=None)
     if metric == "gc_pause":
@@ -83,7 +85,18 @@ def of_generator(metric: str, stages: Sequence[StageResult]) -> float | None:
     lag = Histogram()
     for stage in stages:
         lag.merge(stage.books.lag)
-    return _time(metric, lag) if lag.count else None
+    return time_of(metric, lag)
+
+
+def _waiting_share(stages: Iterable[StageResult]) -> float | None:
+    """The greatest share of a worker's time in which it waited for a core; None: nobody counts."""
+    shares = [
+        use.waiting_seconds / use.wall_seconds
+        for stage in stages
+        for use in stage.generator.uses.values()
+        if use.waiting_seconds is not None and use.wall_seconds
+    ]
+    return max(shares, default=None)
 
 
 def _is_of(threshold: Threshold, kind: str, name: str) -> bool:
@@ -94,7 +107,10 @@ def _is_of(threshold: Threshold, kind: str, name: str) -> bool:
     return kind == "endpoint" and threshold.name in (None, name)
 
 
-def _time(metric: str, times: Histogram) -> float | None:
+def time_of(metric: str, times: Histogram) -> float | None:
+    """A percentile, the mean or the maximum, in seconds; None: there are too few values."""
+    if not times.count:
+        return None
     if metric == "mean":
         return times.mean / 1e9
     if metric == "max":

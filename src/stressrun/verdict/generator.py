@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from stressrun.load.stage import StageResult
+from stressrun.load.stage import StageResult, WorkerUse
+from stressrun.scenario.model import Scenario
+from stressrun.scenario.threshold import stages_of
+from stressrun.units import format_duration, format_share
+from stressrun.verdict.distortion import SATURATED, longest_stop, worst_distortion
 from stressrun.verdict.judgement import Fault
+from stressrun.verdict.thresholds import Evaluation, evaluate
 
 _OWN = "generator: "
 _REMEDIES = {
@@ -14,6 +19,9 @@ _REMEDIES = {
     "out of local ports": "keep connections (reuse: vu), or lower the rate",
     "out of memory": "lower max_vus, or give the machine more memory",
 }
+# What is less is a loop that has much to do, rather than one that was kept from it.
+_LEAST_STOP = 0.05
+_LEAST_WAITING = 0.02
 
 
 def own_fault(results: Sequence[StageResult]) -> Fault | None:
@@ -32,3 +40,80 @@ def own_fault(results: Sequence[StageResult]) -> Fault | None:
                 _REMEDIES[what],
             )
     return None
+
+
+def overtaxed(scenario: Scenario, results: Sequence[StageResult]) -> Fault | None:
+    """A threshold on the generator that does not hold: then its figures are not the target's.
+
+    Of one that has no data nothing is said here.
+    """
+    for evaluation in evaluate(scenario, results):
+        if evaluation.threshold.subject != "generator" or evaluation.passed:
+            continue
+        if evaluation.value is not None:
+            return _fault(evaluation, scenario, results)
+    return None
+
+
+def _fault(
+    evaluation: Evaluation, scenario: Scenario, results: Sequence[StageResult]
+) -> Fault | None:
+    threshold = evaluation.threshold
+    stages = stages_of(threshold, scenario.stages)
+    looked_at = [result for result in results if result.stage in stages]
+    if threshold.metric == "distortion":
+        found = worst_distortion(scenario, looked_at)
+        assert found is not None
+        why, remedy = explanation(found.result, found.load)
+        return Fault(f"{why}: {found.told}", remedy)
+    worst = max(looked_at, key=_longest_stop)
+    why, remedy = explanation(worst)
+    return Fault(f"{why} in stage {worst.stage.name}: {threshold.text} does not hold", remedy)
+
+
+def _longest_stop(result: StageResult) -> float:
+    return max((longest_stop(use) for use in result.generator.uses.values()), default=0.0)
+
+
+def explanation(result: StageResult, load: str | None = None) -> tuple[str, str]:
+    """What kept the generator from its work in a stage, by the gravest evidence, and what helps.
+
+    `load` is endpoints or writes; None: whichever.
+    """
+    uses = result.generator.of(load)
+    share = max((use.cpu_share for use in uses), default=0.0)
+    if share >= SATURATED:
+        return f"the generator used {format_share(share)} of its core", _less(result, load)
+    stop = max((longest_stop(use) for use in uses), default=0.0)
+    pause = max((use.longest_gc_pause for use in uses), default=0.0)
+    hungriest = max(uses, key=lambda use: use.waiting_seconds or 0.0, default=WorkerUse())
+    waited = hungriest.waiting_seconds or 0.0
+    if pause > _LEAST_STOP and pause > stop / 2:
+        why = f"Python's garbage collector stopped the generator for {format_duration(pause)}"
+        return why, _less(result, load)
+    if waited > max(stop, _LEAST_WAITING * hungriest.wall_seconds):
+        whole = format_duration(hungriest.wall_seconds)
+        why = f"the generator waited for a core for {format_duration(waited)} of {whole}"
+        return why, f"others used the machine's {_cores(result)}: run less beside it"
+    if stop > _LEAST_STOP:
+        why = f"the generator was stopped for {format_duration(stop)}"
+        return why, "something suspended it or its machine: run it where nothing does"
+    return f"the generator's work came in bursts ({format_share(share)} of its core)", _less(
+        result, load
+    )
+
+
+def _less(result: StageResult, load: str | None) -> str:
+    """What helps a generator that has too much to do; writes have one worker, whatever is said."""
+    workers = len(result.generator.of("endpoints"))
+    last = result.generator.last
+    if load == "writes":
+        return "lower the load of the writes"
+    if last is not None and workers >= last.cores:
+        return f"lower the load, or run it where it has more than {_cores(result)}"
+    return f"start more workers (workers: {workers + 1}) or lower the load"
+
+
+def _cores(result: StageResult) -> str:
+    cores = result.generator.last.cores if result.generator.last is not None else 1
+    return f"{cores} core{'s' if cores > 1 else ''}"

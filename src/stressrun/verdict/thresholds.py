@@ -13,6 +13,7 @@ from stressrun.scenario.figures import LOADS, is_latency
 from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_share
+from stressrun.verdict.distortion import worst_distortion
 from stressrun.verdict.figures import measured, of_generator, of_load, of_postgres
 
 # In a stage with more failures nothing is said of latencies.
@@ -79,6 +80,10 @@ def _evaluate(
             detail = f"{row.dropped:,} dropped, {row.interrupted:,} interrupted"
     elif threshold.subject == "postgres":
         value = of_postgres(threshold.metric, looked_at)
+    elif threshold.metric == "distortion":
+        distortion = worst_distortion(scenario, looked_at)
+        value = 0.0 if distortion is None else distortion.share
+        detail = "" if distortion is None else distortion.told
     else:
         value = of_generator(threshold.metric, looked_at)
     passed = value is not None and holds(threshold, value)

@@ -1,0 +1,155 @@
+"""How much of the latencies that a run is judged by is the generator's own lag.
+
+A response time that holds a lag of the generator's is recorded a second time without it: the lag
+of a late start in the open model, and in both models how long an answer had at the most waited to
+be read when the loop had been stopped. So each figure has a twin without lag, and what lies between
+the two is what the lag has moved, whoever it hit: a p95 by lag that only 1 % of the requests had,
+or not at all by lag of those that are beyond it anyway. Two things are not in it: what the target
+made of requests that came late and together, and stops of the loop that are shorter than the ticks
+that find them. The second is sampled instead: in the closed model, where nothing starts late, the
+lag of the loop at even instants is taken for that of its answers, quantile for quantile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stressrun.load.stage import StageResult, WorkerUse
+from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.recorder import LEAST_LAG, Row
+from stressrun.scenario.figures import is_latency
+from stressrun.scenario.model import Arrivals, Scenario, Stage, Threshold
+from stressrun.scenario.threshold import stages_of
+from stressrun.units import format_duration
+from stressrun.verdict.figures import measured, time_of
+
+# Of a core; a worker's loop has no rest any more, and its answers wait to be read.
+SATURATED = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Distortion:
+    """Of a figure (seconds) the part that is the generator's, in the stage where its lag was most.
+
+    `without` is the figure without it; None: nobody knows, as the generator was at its limit.
+    `load` is endpoints or writes.
+    """
+
+    figure: str
+    result: StageResult
+    load: str
+    value: float
+    without: float | None
+    share: float
+
+    @property
+    def told(self) -> str:
+        """The figure with and without it, in words."""
+        place = f"{self.figure} in stage {self.result.stage.name}"
+        value = format_duration(self.value)
+        if self.without is None:
+            return f"{place} was {value}, at the generator's own limit"
+        return f"{place} was {value}, {format_duration(self.without)} without the generator's lag"
+
+
+def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Distortion | None:
+    """Of the latencies that are judged in these stages the one that was moved most.
+
+    These are the figures of the thresholds; without any, the p95 of `http`, of each endpoint and
+    of each write mix in each stage, which are what a reader looks at. None: none has data.
+    """
+    thresholds = [threshold for threshold in scenario.thresholds if is_latency(threshold)]
+    found = [
+        distortion
+        for threshold in thresholds or _looked_at(scenario, results)
+        for group in _groups(threshold, results)
+        if (distortion := _distortion(threshold, scenario, group, bool(thresholds))) is not None
+    ]
+    return max(found, key=lambda distortion: distortion.share, default=None)
+
+
+def busiest(result: StageResult, load: str) -> float:
+    """The share of a core that the busiest worker of a load used."""
+    return max((use.cpu_share for use in result.generator.of(load)), default=0.0)
+
+
+def _looked_at(scenario: Scenario, results: Iterable[StageResult]) -> Iterator[Threshold]:
+    """The p95 of everything, of each stage for itself."""
+    subjects: list[tuple[str, str | None]] = []
+    if scenario.endpoints:
+        subjects.append(("http", None))
+    subjects += [("endpoint", endpoint.name) for endpoint in scenario.endpoints]
+    subjects += [("write", mix.name) for mix in scenario.writes]
+    for result in results:
+        for subject, name in () if result.stage.warmup else subjects:
+            yield Threshold("", subject, name, None, "p95", "<", 0.0, result.stage.name)
+
+
+def _groups(
+    threshold: Threshold, results: Sequence[StageResult]
+) -> Iterator[tuple[StageResult, ...]]:
+    """The stages that a threshold looks at, those of the open model and those of the closed one."""
+    stages = stages_of(threshold, [result.stage for result in results])
+    for wanted in (True, False):
+        group = tuple(
+            result
+            for result in results
+            if result.stage in stages and _is_open(result.stage, _load(threshold)) is wanted
+        )
+        if group:
+            yield group
+
+
+def _load(threshold: Threshold) -> str:
+    return "writes" if threshold.subject == "write" else "endpoints"
+
+
+def _is_open(stage: Stage, load: str) -> bool:
+    return isinstance(stage.writes if load == "writes" else stage.endpoints, Arrivals)
+
+
+def _distortion(
+    threshold: Threshold, scenario: Scenario, group: Sequence[StageResult], is_judged: bool
+) -> Distortion | None:
+    total = Row()
+    for result in group:
+        total.merge(measured(threshold, result.books, scenario))
+    value = time_of(threshold.metric, total.response)
+    without = time_of(threshold.metric, total.response_without_lag)
+    if value is None or without is None:
+        return None
+    load = _load(threshold)
+    worst = max(group, key=lambda result: _longest_lag(result, load))
+    figure = " ".join(filter(None, (threshold.subject, _name(threshold), threshold.metric)))
+    if not _is_open(worst.stage, load):
+        saturated = max(group, key=lambda result: busiest(result, load))
+        # Who only wants to know how much there can be has a warning instead: that is no latency.
+        if is_judged and busiest(saturated, load) >= SATURATED:
+            return Distortion(figure, saturated, load, value, None, 1.0)
+        without = min(without, max(0.0, value - _loop_lag(threshold.metric, group, load)))
+    moved = value - without
+    share = moved / value if moved > LEAST_LAG / 1e9 else 0.0
+    return Distortion(figure, worst, load, value, without, share)
+
+
+def _name(threshold: Threshold) -> str:
+    return ".".join(filter(None, (threshold.name, threshold.operation)))
+
+
+def _loop_lag(metric: str, group: Iterable[StageResult], load: str) -> float:
+    """The lag of the loops at a figure's quantile, in seconds; of a maximum nothing is sampled."""
+    lag = Histogram()
+    for result in group:
+        for use in result.generator.of(load):
+            lag.merge(use.loop_lag)
+    return 0.0 if metric == "max" or not lag.count else time_of(metric, lag) or 0.0
+
+
+def _longest_lag(result: StageResult, load: str) -> float:
+    return max((longest_stop(use) for use in result.generator.of(load)), default=0.0)
+
+
+def longest_stop(use: WorkerUse) -> float:
+    """For how many seconds at once a worker came to nothing."""
+    return max(use.longest_stall, use.loop_lag.maximum / 1e9)
