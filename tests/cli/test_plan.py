@@ -71,6 +71,7 @@ def test_a_plan_shows_the_scenario_as_it_would_run() -> None:
         "  http achieved >= 95% in peak: all iterations in peak; built in\n"
         "  write audit achieved >= 95% in peak: operations of audit in peak; built in\n"
         "  write audit errors < 1%: operations of audit in ramp, peak; built in\n"
+        "  generator distortion < 5%: the generator in ramp, peak, users; built in\n"
         "\n"
         "teardown\n"
         "  sql: delete from carts where created_by = '${run.id}'\n"
@@ -135,6 +136,7 @@ def test_a_plan_shows_how_requests_are_made(tmp_path: Path) -> None:
         "  http achieved >= 95% in batch: all iterations in batch; built in\n"
         "  http achieved >= 95% in each: all iterations in each; built in\n"
         "  http errors < 1%: all requests in peak, batch, each; built in\n"
+        "  generator distortion < 5%: the generator in peak, batch, each; built in\n"
     )
 
 

@@ -9,6 +9,7 @@ from runs import ROOT, kept_run
 
 BUYERS = ROOT / "scenarios" / "buyers.yaml"
 SHORT = [
+    "--set=built_in_thresholds=false",
     "--set=thresholds=[http errors < 1%]",
     *(f"--set=stages.{name}.duration=600ms" for name in ("warm-up", "shopping")),
     "--set=stages.everybody.endpoints.iterations_per_vu=4",

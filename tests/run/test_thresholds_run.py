@@ -28,19 +28,20 @@ def test_a_threshold_that_is_crossed_ends_the_run(tmp_path: Path) -> None:
 def test_every_evaluation_is_shown_with_its_margin_and_failures_last(tmp_path: Path) -> None:
     checks = (
         "--set=thresholds=[http errors.404 <= 0%, http count > 5, http p50 < 9s over 1s,"
-        " generator max < 50s, http errors.5xx <= 0%]"
+        " generator max < 50s, generator distortion <= 100%, http errors.5xx <= 0%]"
     )
     ended = stressrun(
         tmp_path, ABORT, checks, "--set=stages.first.duration=2s", "--set=stages.second.duration=1s"
     )
     assert_told(ended, 1, "threshold failed: http errors.404 <= 0% and 2 more")
     shown = ended.output.partition("\nthresholds\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in shown] == ["✓"] * 5 + ["✗"] * 3
+    assert [line.split()[0] for line in shown] == ["✓"] * 6 + ["✗"] * 3
     assert shown[0].startswith("  ✓ http count > 5   (150, 2900 % to spare)")
-    assert shown[4].startswith(
+    assert shown[2].startswith("  ✓ generator distortion <= 100%   (")
+    assert shown[5].startswith(
         "  ✓ http achieved >= 95% in second   (100 %, 5 % to spare, built in)"
     )
-    assert shown[5] == "  ✗ http errors.404 <= 0%   (100 %)"
-    assert shown[6].startswith("  ✗ http p50 < 9s over 1s   (")
-    assert "no verdict on a latency: 100 % failed in stage first" in shown[6]
-    assert shown[7] == "  ✗ http errors < 1%   (100 %, 100 × as much, built in)"
+    assert shown[6] == "  ✗ http errors.404 <= 0%   (100 %)"
+    assert shown[7].startswith("  ✗ http p50 < 9s over 1s   (")
+    assert "no verdict on a latency: 100 % failed in stage first" in shown[7]
+    assert shown[8] == "  ✗ http errors < 1%   (100 %, 100 × as much, built in)"

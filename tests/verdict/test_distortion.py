@@ -93,6 +93,7 @@ def test_without_a_threshold_on_a_latency_the_p95_of_each_row_in_each_stage_is_l
     answered(result.books.row("endpoint", "checkout"), 30, 10, 90)
     assert judged(result, "http errors < 1%") == pytest.approx(0.9, abs=0.003)
     assert judged(result, "http p50 < 1s") == 0.0
+    assert judged(replace(result, stage=CLOSED)) == 0.0
     warm_up = replace(result, stage=replace(STAGES[2], warmup=True))
     assert judged(warm_up) == 0.0
 
@@ -228,7 +229,8 @@ def test_a_rate_that_takes_all_of_a_core_is_judged_by_its_lag() -> None:
         (
             {"endpoints-0": worker(waited=2.5, stall=0.2)},
             "the generator waited for a core for 2.50 s of 10.0 s: ",
-            "others used the machine's 2 cores: run less beside it",
+            "others, the target among them, used the machine's 2 cores: run less beside it, or "
+            "lower the load",
         ),
         (
             {"endpoints-0": worker(waited=None, stall=0.2)},

@@ -56,6 +56,13 @@ class WorkerUse:
         """The share of a core that it used."""
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
+    @property
+    def waiting_share(self) -> float | None:
+        """The share of its time in which it waited for a core; None: nobody counts it."""
+        if self.waiting_seconds is None or not self.wall_seconds:
+            return None
+        return self.waiting_seconds / self.wall_seconds
+
 
 @dataclass(slots=True)
 class Generator:

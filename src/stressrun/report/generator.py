@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stressrun.load.stage import StageResult
+from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import LEAST_LAG
 from stressrun.metrics.summary import summarise
 from stressrun.scenario.model import Arrivals
@@ -11,23 +12,25 @@ from stressrun.verdict.distortion import SATURATED, busiest
 
 # A stop that somebody who reads the stage's figures should know of, whatever it has moved.
 _LONG = 100_000_000
+_MUCH = 0.05
 
 
 def generator_lines(result: StageResult) -> list[str]:
     """What the load generator did itself, and what of it a reader of the figures has to know."""
     generator = result.generator
-    lag = summarise(result.books.lag)
-    parts = []
-    if lag.max is not None:
-        figures = (("p50", lag.p50), ("p99", lag.p99), ("max", lag.max))
-        shown = [f"{name} {format_duration(time)}" for name, time in figures if time is not None]
-        parts.append(f"lag {', '.join(shown)}")
+    named = (("lag", result.books.lag), ("loop lag", result.books.loop_lag))
+    parts = [f"{name} {_times(lag)}" for name, lag in named if lag.count]
     many = f" (the busiest of {generator.workers} workers)" if generator.workers > 1 else ""
     parts.append(f"CPU {format_share(generator.cpu_share)} of a core{many}")
     if generator.waiting_seconds is not None:
         parts.append(f"waited for a core {format_duration(generator.waiting_seconds)}")
-    parts.append(f"longest stall {format_duration(generator.longest_stall)}")
     return [f"generator: {' · '.join(parts)}", *_late(result), *_limits(result)]
+
+
+def _times(histogram: Histogram) -> str:
+    figures = summarise(histogram)
+    shown = (("p50", figures.p50), ("p99", figures.p99), ("max", figures.max))
+    return ", ".join(f"{name} {format_duration(time)}" for name, time in shown if time is not None)
 
 
 def _late(result: StageResult) -> list[str]:
@@ -44,11 +47,20 @@ def _late(result: StageResult) -> list[str]:
 
 
 def _limits(result: StageResult) -> list[str]:
-    """That what was as fast as it can be was so by the generator's own limit."""
+    """That what was as fast as it could be was so by the generator's own limit, too."""
+    lines = []
     loads = {"endpoints": result.stage.endpoints, "writes": result.stage.writes}
-    return [
-        f"warning: the generator used {format_share(share)} of its core, so that the {load} were "
-        "as fast as it is, not as the target"
-        for load, wanted in loads.items()
-        if not isinstance(wanted, Arrivals) and (share := busiest(result, load)) >= SATURATED
-    ]
+    for load in (name for name, wanted in loads.items() if not isinstance(wanted, Arrivals)):
+        busy = busiest(result, load)
+        waiting = max((use.waiting_share or 0.0 for use in result.generator.of(load)), default=0.0)
+        if busy >= SATURATED:
+            lines.append(
+                f"warning: the generator used {format_share(busy)} of its core: the {load} were as "
+                "fast as it is, not as the target"
+            )
+        elif waiting >= _MUCH:
+            lines.append(
+                f"warning: the generator waited for a core in {format_share(waiting)} of the time: "
+                f"the times of the {load} hold that"
+            )
+    return lines

@@ -136,6 +136,8 @@ class Worker:
     async def _run_stage(self, scope: trio.CancelScope, number: int, start: int) -> None:
         assert self._runner is not None
         self._meter.read()
+        # It may have been stopped when it was to begin.
+        self._meter.woken((time.monotonic_ns() - start) / 1e9)
         with scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell, number)

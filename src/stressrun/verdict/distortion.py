@@ -56,15 +56,17 @@ class Distortion:
 def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Distortion | None:
     """Of the latencies that are judged in these stages the one that was moved most.
 
-    These are the figures of the thresholds; without any, the p95 of `http`, of each endpoint and
-    of each write mix in each stage, which are what a reader looks at. None: none has data.
+    These are the figures of the thresholds. Without any, the p95 of `http`, of each endpoint and of
+    each write mix in each stage are what a reader looks at, but for stages of the closed model:
+    whoever wants to know how much there can be has warnings instead. None: none has data.
     """
     thresholds = [threshold for threshold in scenario.thresholds if is_latency(threshold)]
     found = [
         distortion
         for threshold in thresholds or _looked_at(scenario, results)
         for group in _groups(threshold, results)
-        if (distortion := _distortion(threshold, scenario, group, bool(thresholds))) is not None
+        if thresholds or _is_open(group[0].stage, _load(threshold))
+        if (distortion := _distortion(threshold, scenario, group)) is not None
     ]
     return max(found, key=lambda distortion: distortion.share, default=None)
 
@@ -110,7 +112,7 @@ def _is_open(stage: Stage, load: str) -> bool:
 
 
 def _distortion(
-    threshold: Threshold, scenario: Scenario, group: Sequence[StageResult], is_judged: bool
+    threshold: Threshold, scenario: Scenario, group: Sequence[StageResult]
 ) -> Distortion | None:
     total = Row()
     for result in group:
@@ -124,8 +126,7 @@ def _distortion(
     figure = " ".join(filter(None, (threshold.subject, _name(threshold), threshold.metric)))
     if not _is_open(worst.stage, load):
         saturated = max(group, key=lambda result: busiest(result, load))
-        # Who only wants to know how much there can be has a warning instead: that is no latency.
-        if is_judged and busiest(saturated, load) >= SATURATED:
+        if busiest(saturated, load) >= SATURATED:
             return Distortion(figure, saturated, load, value, None, 1.0)
         without = min(without, max(0.0, value - _loop_lag(threshold.metric, group, load)))
     moved = value - without

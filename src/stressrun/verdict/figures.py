@@ -77,7 +77,9 @@ def of_generator(metric: str, stages: Sequence[StageResult]) -> float | None:
     if metric == "cpu":
         return max((stage.generator.cpu_share for stage in stages), default=None)
     if metric == "waiting":
-        return _waiting_share(stages)
+        uses = [use for stage in stages for use in stage.generator.uses.values()]
+        shares = [use.waiting_share for use in uses]
+        return max((share for share in shares if share is not None), default=None)
     if metric == "stall":
         return max((stage.generator.longest_stall for stage in stages), default=None)
     if metric == "gc_pause":
@@ -86,17 +88,6 @@ def of_generator(metric: str, stages: Sequence[StageResult]) -> float | None:
     for stage in stages:
         lag.merge(stage.books.lag)
     return time_of(metric, lag)
-
-
-def _waiting_share(stages: Iterable[StageResult]) -> float | None:
-    """The greatest share of a worker's time in which it waited for a core; None: nobody counts."""
-    shares = [
-        use.waiting_seconds / use.wall_seconds
-        for stage in stages
-        for use in stage.generator.uses.values()
-        if use.waiting_seconds is not None and use.wall_seconds
-    ]
-    return max(shares, default=None)
 
 
 def _is_of(threshold: Threshold, kind: str, name: str) -> bool:

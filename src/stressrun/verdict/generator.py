@@ -94,7 +94,10 @@ def explanation(result: StageResult, load: str | None = None) -> tuple[str, str]
     if waited > max(stop, _LEAST_WAITING * hungriest.wall_seconds):
         whole = format_duration(hungriest.wall_seconds)
         why = f"the generator waited for a core for {format_duration(waited)} of {whole}"
-        return why, f"others used the machine's {_cores(result)}: run less beside it"
+        return why, (
+            f"others, the target among them, used the machine's {_cores(result)}: run less beside "
+            "it, or lower the load"
+        )
     if stop > _LEAST_STOP:
         why = f"the generator was stopped for {format_duration(stop)}"
         return why, "something suspended it or its machine: run it where nothing does"
