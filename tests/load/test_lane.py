@@ -66,6 +66,32 @@ async def test_what_a_loop_that_was_stopped_adds_to_times_is_told_apart(
     assert recorder.loop_lag.maximum > 50 * MS
 
 
+async def test_a_ceiling_drops_for_a_loop_that_was_stopped_what_the_generator_has_missed() -> None:
+    answered = 0
+
+    async def answer(exchange: Exchange) -> bytes:
+        nonlocal answered
+        answered += 1
+        if answered == 10:
+            time.sleep(0.08)
+        return response()
+
+    load = Arrivals(Ramp(100, 100), 50, catch_up=False)
+    recorder, _ = await against(answer, endpoint(request()), load=load)
+    assert recorder.missed == only(recorder).dropped > 4
+
+
+async def test_a_ceiling_drops_for_busy_users_what_nobody_has_missed() -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        await trio.sleep(0.05)
+        return response()
+
+    load = Arrivals(Ramp(100, 100), 1, catch_up=False)
+    recorder, _ = await against(answer, endpoint(request()), load=load)
+    assert only(recorder).dropped > 8
+    assert recorder.missed < 4
+
+
 async def test_virtual_users_keep_their_connections_between_stages() -> None:
     recorder, server = await against(ok, endpoint(request()), load=Users(Ramp(3, 3)), stages=3)
     assert server.connections == 3

@@ -98,6 +98,20 @@ def test_without_a_threshold_on_a_latency_the_p95_of_each_row_in_each_stage_is_l
     assert judged(warm_up) == 0.0
 
 
+def test_arrivals_that_the_generator_was_too_late_for_are_its_own_doing() -> None:
+    result = peak((900, 10, 0))
+    row = result.books.row("endpoint", "browse")
+    row.planned, row.dropped, result.books.missed = 1000, 100, 80
+    result.generator.add("endpoints-0", worker(stall=0.3), Histogram())
+    assert judged(result, "http p95 < 1s") == 0.08
+    fault = overtaxed(_of(result, "http p95 < 1s", "generator distortion < 5%"), [result])
+    assert fault is not None
+    assert fault.cause == (
+        "the generator was stopped for 300 ms: it was too late for 80 of 1,000 arrivals in stage "
+        "peak"
+    )
+
+
 def test_too_few_values_for_a_percentile_are_nothing_to_distort() -> None:
     assert judged(peak((10, 10, 90)), "http p95 < 1s") == 0.0
 
@@ -266,6 +280,20 @@ def test_the_gravest_evidence_is_told_with_what_helps(
     assert fault is not None
     what = "http p95 in stage peak was 48.0 ms, 41.0 ms without the generator's lag"
     assert (fault.cause, fault.remedy) == (cause + what, remedy)
+
+
+def test_of_several_stages_the_one_with_the_most_lag_is_named() -> None:
+    quiet = replace(peak((100, 41, 0)), stage=STAGES[1])
+    result = peak((100, 41, 7))
+    quiet.generator.add("endpoints-0", worker(cpu=0.98), Histogram())
+    result.generator.add("endpoints-0", worker(stall=0.3), Histogram())
+    texts = ("http p95 < 1s", "generator distortion < 5%")
+    fault = overtaxed(_of(result, *texts), [quiet, result])
+    assert fault is not None
+    assert fault.cause == (
+        "the generator was stopped for 300 ms: http p95 in stage peak and 1 more was 48.0 ms, "
+        "41.0 ms without the generator's lag"
+    )
 
 
 @pytest.mark.parametrize("limit", ["< 20%", "<= 100%"])

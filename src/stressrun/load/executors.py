@@ -52,8 +52,8 @@ class Executor(ABC):
     def wake(self, now: int) -> int | None:
         """When there may be more, if no VU becomes free before; None: never."""
 
-    def overdue(self, now: int) -> Iterable[int]:
-        """The numbers of the iterations that became too late to start, each once."""
+    def overdue(self, now: int) -> Iterable[tuple[int, int]]:
+        """The numbers and instants of iterations that became too late to start, each once."""
         return ()
 
     def finished(self, number: int) -> bool:
@@ -96,13 +96,13 @@ class ArrivalExecutor(Executor):
 
     def drop(self, now: int) -> Iterator[int]:
         while self._due <= now:
-            yield self._skip()
+            yield self._skip()[0]
 
-    def _skip(self) -> int:
-        number, _ = self._next
+    def _skip(self) -> tuple[int, int]:
+        skipped = self._next
         self._next = next(self._arrivals, _NO_MORE)
         self._due = self._next[1]
-        return number
+        return skipped
 
 
 class CeilingExecutor(ArrivalExecutor):
@@ -122,7 +122,7 @@ class CeilingExecutor(ArrivalExecutor):
             return None
         return super().take(now, running)
 
-    def overdue(self, now: int) -> Iterator[int]:
+    def overdue(self, now: int) -> Iterator[tuple[int, int]]:
         while self._due < now and self._due <= self.end and self._is_overdue(now):
             yield self._skip()
 

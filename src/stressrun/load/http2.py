@@ -131,7 +131,10 @@ class Http2Lane:
             now = self._clock()
             if now >= self._ticks.next:
                 self._ticks.passed(now)
-            work.drop(executor.overdue(now))
+            for number, due in executor.overdue(now):
+                work.drop((number,))
+                if due >= self._free_since and self._running < work.max_vus:
+                    self._recorder.missed += 1
             while self._running < work.max_vus:
                 taken = self._take(work, self._running)
                 if taken is None:

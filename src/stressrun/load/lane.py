@@ -48,6 +48,7 @@ class Lane:
     ) -> None:
         self._http = http
         self._clock = clock
+        self._recorder = recorder
         self._poller = Poller()
         self._transfers = Transfers(http, resolver, recorder, self._poller, tls=tls, clock=clock)
         self._ticks = Ticks(recorder.loop_lag)
@@ -122,7 +123,7 @@ class Lane:
                 if not self._advance(user, work):
                     self._ended(user, work, now)
             # After what may have freed a virtual user: nothing else would wake for the next start.
-            work.drop(executor.overdue(now))
+            self._drop_overdue(work, now)
             more = self._start_due(work, now + _MOST_STARTING)
             transfers.flush()
             if now >= executor.end and not more:
@@ -164,6 +165,13 @@ class Lane:
                 self.most_running = len(busy)
             self._begin(user, work, taken)
         return False
+
+    def _drop_overdue(self, work: Assignment, now: int) -> None:
+        """Drop what is too late to start."""
+        for number, due in work.executor.overdue(now):
+            work.drop((number,))
+            if due >= self._free_since and len(self._busy) < work.max_vus:
+                self._recorder.missed += 1
 
     def _begin(self, user: VirtualUser, work: Assignment, taken: tuple[int, int]) -> None:
         """Begin the iteration that the executor gave."""

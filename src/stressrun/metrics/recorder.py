@@ -218,6 +218,8 @@ _LAG = ("lagged", "unlagged")
 class Recorder:
     """All rows of a stage, how late its generator was, and how its connections were opened.
 
+    `missed` arrivals were dropped because the generator was late, though a virtual user was free.
+
     `lag` is how late iterations started that a virtual user was free for; `loop_lag` is how late a
     worker's loop came to look at the clock, at even instants; `connect` and `tls` are the times of
     each connection's opening and of its TLS handshake; nanoseconds. The `slowest` requests are
@@ -226,6 +228,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.rows: dict[RowKey, Row] = {}
+        self.missed = 0
         self.lag = Histogram()
         self.loop_lag = Histogram()
         self.connect = Histogram()
@@ -255,6 +258,7 @@ class Recorder:
         """Add another recorder's books to this one's."""
         for key, row in other.rows.items():
             self.row(*key).merge(row)
+        self.missed += other.missed
         for histogram in _HISTOGRAMS:
             getattr(self, histogram).merge(getattr(other, histogram))
 
@@ -264,6 +268,7 @@ class Recorder:
         wire: dict[str, Any] = {
             histogram: getattr(self, histogram).drain() for histogram in _HISTOGRAMS
         }
+        wire["missed"], self.missed = self.missed, 0
         wire["slowest"] = self.slowest.drain(answered)
         wire["rows"] = [[kind, name, row.drain()] for (kind, name), row in self.rows.items()]
         return wire
@@ -276,6 +281,7 @@ class Recorder:
             recorder.rows[kind, name] = Row.from_wire(row)
         for histogram in _HISTOGRAMS:
             setattr(recorder, histogram, Histogram.from_wire(wire[histogram]))
+        recorder.missed = wire["missed"]
         recorder.slowest = Slowest.from_wire(wire["slowest"])
         return recorder
 

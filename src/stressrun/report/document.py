@@ -150,6 +150,7 @@ def _generator(generator: Generator, books: Recorder) -> dict[str, Any]:
         "longest_gc_pause": generator.longest_gc_pause,
         "lag": asdict(summarise(lag)),
         "late_share": lag.above(LEAST_LAG) / lag.count if lag.count else None,
+        "missed": books.missed,
         "loop_lag": asdict(summarise(books.loop_lag)),
         "descriptor_limit": None if last is None else last.descriptors,
         "local_ports": None if last is None else last.ports,

@@ -37,12 +37,14 @@ def _late(result: StageResult) -> list[str]:
     """That something stopped the generator, and for how many it started late."""
     lag, loop_lag = result.books.lag, result.books.loop_lag
     longest = max(lag.maximum, loop_lag.maximum)
-    if longest < _LONG:
+    if longest < _LONG and not result.books.missed:
         return []
     line = f"warning: the generator came to nothing for up to {format_duration(longest / 1e9)}"
     if lag.count:
         share = format_share(lag.above(LEAST_LAG) / lag.count)
         line += f": {share} of the starts were late by more than {format_duration(LEAST_LAG / 1e9)}"
+    if result.books.missed:
+        line += f", {result.books.missed:,} were dropped for that"
     return [line]
 
 

@@ -30,27 +30,15 @@ SATURATED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Distortion:
-    """Of a figure (seconds) the part that is the generator's, in the stage where its lag was most.
+    """The `share` of a figure that is the generator's, and in words the figure with and without it.
 
-    `without` is the figure without it; None: nobody knows, as the generator was at its limit.
-    `load` is endpoints or writes.
+    `result` is the stage in which its lag was most, `load` is endpoints or writes.
     """
 
-    figure: str
+    share: float
+    told: str
     result: StageResult
     load: str
-    value: float
-    without: float | None
-    share: float
-
-    @property
-    def told(self) -> str:
-        """The figure with and without it, in words."""
-        place = f"{self.figure} in stage {self.result.stage.name}"
-        value = format_duration(self.value)
-        if self.without is None:
-            return f"{place} was {value}, at the generator's own limit"
-        return f"{place} was {value}, {format_duration(self.without)} without the generator's lag"
 
 
 def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Distortion | None:
@@ -59,9 +47,11 @@ def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Dist
     These are the figures of the thresholds. Without any, the p95 of `http`, of each endpoint and of
     each write mix in each stage are what a reader looks at, but for stages of the closed model:
     whoever wants to know how much there can be has warnings instead. None: none has data.
+    Arrivals that the generator was too late for count as well, as a share of what was planned.
     """
     thresholds = [threshold for threshold in scenario.thresholds if is_latency(threshold)]
-    found = [
+    found = [_missed(result) for result in results if result.books.missed]
+    found += [
         distortion
         for threshold in thresholds or _looked_at(scenario, results)
         for group in _groups(threshold, results)
@@ -74,6 +64,15 @@ def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Dist
 def busiest(result: StageResult, load: str) -> float:
     """The share of a core that the busiest worker of a load used."""
     return max((use.cpu_share for use in result.generator.of(load)), default=0.0)
+
+
+def _missed(result: StageResult) -> Distortion:
+    """Arrivals that were to start in time or not at all."""
+    missed = result.books.missed
+    rows = (row for (kind, _), row in result.books.rows.items() if kind == "endpoint")
+    planned = sum(row.planned for row in rows)
+    told = f"it was too late for {missed:,} of {planned:,} arrivals in stage {result.stage.name}"
+    return Distortion(missed / planned, told, result, "endpoints")
 
 
 def _looked_at(scenario: Scenario, results: Iterable[StageResult]) -> Iterator[Threshold]:
@@ -114,28 +113,40 @@ def _is_open(stage: Stage, load: str) -> bool:
 def _distortion(
     threshold: Threshold, scenario: Scenario, group: Sequence[StageResult]
 ) -> Distortion | None:
+    rows = [measured(threshold, result.books, scenario) for result in group]
     total = Row()
-    for result in group:
-        total.merge(measured(threshold, result.books, scenario))
+    for row in rows:
+        total.merge(row)
     value = time_of(threshold.metric, total.response)
     without = time_of(threshold.metric, total.response_without_lag)
     if value is None or without is None:
         return None
     load = _load(threshold)
-    worst = max(group, key=lambda result: _longest_lag(result, load))
-    figure = " ".join(filter(None, (threshold.subject, _name(threshold), threshold.metric)))
-    if not _is_open(worst.stage, load):
+    if not _is_open(group[0].stage, load):
         saturated = max(group, key=lambda result: busiest(result, load))
         if busiest(saturated, load) >= SATURATED:
-            return Distortion(figure, saturated, load, value, None, 1.0)
+            told = f"{_figure(threshold, group, saturated)} was {format_duration(value)}"
+            return Distortion(1.0, f"{told}, at the generator's own limit", saturated, load)
         without = min(without, max(0.0, value - _loop_lag(threshold.metric, group, load)))
     moved = value - without
     share = moved / value if moved > LEAST_LAG / 1e9 else 0.0
-    return Distortion(figure, worst, load, value, without, share)
+    # Where its lag was most, or else its longest stop.
+    lags = [(row.lagged.total - row.unlagged.total) / 1e9 for row in rows]
+    stops = [_longest_stop(result, load) for result in group]
+    worst = group[max(range(len(group)), key=lambda number: (lags[number], stops[number]))]
+    told = (
+        f"{_figure(threshold, group, worst)} was {format_duration(value)}, "
+        f"{format_duration(without)} without the generator's lag"
+    )
+    return Distortion(share, told, worst, load)
 
 
-def _name(threshold: Threshold) -> str:
-    return ".".join(filter(None, (threshold.name, threshold.operation)))
+def _figure(threshold: Threshold, group: Sequence[StageResult], worst: StageResult) -> str:
+    """A figure and where it is from: of several stages the one that matters is named."""
+    name = ".".join(filter(None, (threshold.name, threshold.operation)))
+    figure = " ".join(filter(None, (threshold.subject, name, threshold.metric)))
+    others = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return f"{figure} in stage {worst.stage.name}{others}"
 
 
 def _loop_lag(metric: str, group: Iterable[StageResult], load: str) -> float:
@@ -147,7 +158,7 @@ def _loop_lag(metric: str, group: Iterable[StageResult], load: str) -> float:
     return 0.0 if metric == "max" or not lag.count else time_of(metric, lag) or 0.0
 
 
-def _longest_lag(result: StageResult, load: str) -> float:
+def _longest_stop(result: StageResult, load: str) -> float:
     return max((longest_stop(use) for use in result.generator.of(load)), default=0.0)
 
 
