@@ -279,7 +279,7 @@ class Controller:
         judged = complete and not self._options.once
         thresholds = [self._live.crossed] if self._live.crossed is not None else []
         if judged and not thresholds:
-            thresholds = evaluate(self._scenario, self._results, self._live.worst)
+            thresholds = evaluate(self._scenario, self._results, self._live.windows)
         judgement = judge(
             run_id=self.run_id,
             residue=self._residue,
@@ -287,7 +287,7 @@ class Controller:
             failure=self._failure,
             fault=own_fault(self._results)
             or lost_target(self._results)
-            or overtaxed(self._scenario, self._results),
+            or overtaxed(self._scenario, self._results, self._live.windows),
             invariants=self._answers,
             thresholds=thresholds,
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stressrun.load.stage import StageResult, WorkerUse
 from stressrun.metrics.histogram import Histogram
@@ -22,7 +23,7 @@ from stressrun.scenario.figures import is_latency
 from stressrun.scenario.model import Arrivals, Scenario, Stage, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration
-from stressrun.verdict.figures import measured, time_of
+from stressrun.verdict.figures import Windows, measured, time_of
 
 # Of a core; a worker's loop has no rest any more, and its answers wait to be read.
 SATURATED = 0.9
@@ -41,16 +42,21 @@ class Distortion:
     load: str
 
 
-def worst_distortion(scenario: Scenario, results: Sequence[StageResult]) -> Distortion | None:
+def worst_distortion(
+    scenario: Scenario, results: Sequence[StageResult], windows: Windows = MappingProxyType({})
+) -> Distortion | None:
     """Of the latencies that are judged in these stages the one that was moved most.
 
-    These are the figures of the thresholds. Without any, the p95 of `http`, of each endpoint and of
-    each write mix in each stage are what a reader looks at, but for stages of the closed model:
-    whoever wants to know how much there can be has warnings instead. None: none has data.
+    These are the figures of the thresholds, of their stages and of their `windows`. Without any,
+    the p95 of `http`, of each endpoint and of each write mix in each stage are what a reader looks
+    at, but for stages of the closed model: whoever wants to know how much there can be has warnings
+    instead. None: none has data.
+
     Arrivals that the generator was too late for count as well, as a share of what was planned.
     """
     thresholds = [threshold for threshold in scenario.thresholds if is_latency(threshold)]
     found = [_missed(result) for result in results if result.books.missed]
+    found += _of_windows(results, windows)
     found += [
         distortion
         for threshold in thresholds or _looked_at(scenario, results)
@@ -128,17 +134,31 @@ def _distortion(
             told = f"{_figure(threshold, group, saturated)} was {format_duration(value)}"
             return Distortion(1.0, f"{told}, at the generator's own limit", saturated, load)
         without = min(without, max(0.0, value - _loop_lag(threshold.metric, group, load)))
-    moved = value - without
-    share = moved / value if moved > LEAST_LAG / 1e9 else 0.0
     # Where its lag was most, or else its longest stop.
     lags = [(row.lagged.total - row.unlagged.total) / 1e9 for row in rows]
     stops = [_longest_stop(result, load) for result in group]
     worst = group[max(range(len(group)), key=lambda number: (lags[number], stops[number]))]
+    return _moved(_figure(threshold, group, worst), value, without, worst, load)
+
+
+def _of_windows(results: Sequence[StageResult], windows: Windows) -> Iterator[Distortion]:
+    """What lag there is in the windows that thresholds are held against."""
+    for threshold, window in windows.items():
+        for result in results:
+            if window is None or window.without is None or result.stage != window.stage:
+                continue
+            length = format_duration(threshold.window or 0.0)
+            figure = f"{_figure(threshold, [result], result)} over {length}"
+            yield _moved(figure, window.value, window.without, result, _load(threshold))
+
+
+def _moved(figure: str, value: float, without: float, result: StageResult, load: str) -> Distortion:
+    moved = value - without
     told = (
-        f"{_figure(threshold, group, worst)} was {format_duration(value)}, "
+        f"{figure} was {format_duration(value)}, "
         f"{format_duration(without)} without the generator's lag"
     )
-    return Distortion(share, told, worst, load)
+    return Distortion(moved / value if moved > LEAST_LAG / 1e9 else 0.0, told, result, load)
 
 
 def _figure(threshold: Threshold, group: Sequence[StageResult], worst: StageResult) -> str:

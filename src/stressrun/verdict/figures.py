@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.histogram import Histogram
@@ -10,7 +11,20 @@ from stressrun.metrics.recorder import Recorder, Row
 from stressrun.postgres.findings import Findings
 from stressrun.postgres.statistics import Statistics
 from stressrun.scenario.figures import ERRORS_OF_KIND, OF_ITERATIONS, is_of_kind, quantile_of
-from stressrun.scenario.model import Scenario, Threshold
+from stressrun.scenario.model import Scenario, Stage, Threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The figure of a window in a stage; of a latency also `without` the generator's lag."""
+
+    value: float
+    without: float | None
+    stage: Stage
+
+
+Windows = Mapping[Threshold, Window | None]
+"""Of thresholds over windows the worst; None: none was whole."""
 
 
 def measured(threshold: Threshold, books: Recorder, scenario: Scenario) -> Row:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from stressrun.load.stage import StageResult, WorkerUse
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration, format_share
 from stressrun.verdict.distortion import SATURATED, longest_stop, worst_distortion
+from stressrun.verdict.figures import Windows
 from stressrun.verdict.judgement import Fault
 from stressrun.verdict.thresholds import Evaluation, evaluate
 
@@ -42,27 +44,29 @@ def own_fault(results: Sequence[StageResult]) -> Fault | None:
     return None
 
 
-def overtaxed(scenario: Scenario, results: Sequence[StageResult]) -> Fault | None:
+def overtaxed(
+    scenario: Scenario, results: Sequence[StageResult], windows: Windows = MappingProxyType({})
+) -> Fault | None:
     """A threshold on the generator that does not hold: then its figures are not the target's.
 
     Of one that has no data nothing is said here.
     """
-    for evaluation in evaluate(scenario, results):
+    for evaluation in evaluate(scenario, results, windows):
         if evaluation.threshold.subject != "generator" or evaluation.passed:
             continue
         if evaluation.value is not None:
-            return _fault(evaluation, scenario, results)
+            return _fault(evaluation, scenario, results, windows)
     return None
 
 
 def _fault(
-    evaluation: Evaluation, scenario: Scenario, results: Sequence[StageResult]
+    evaluation: Evaluation, scenario: Scenario, results: Sequence[StageResult], windows: Windows
 ) -> Fault | None:
     threshold = evaluation.threshold
     stages = stages_of(threshold, scenario.stages)
     looked_at = [result for result in results if result.stage in stages]
     if threshold.metric == "distortion":
-        found = worst_distortion(scenario, looked_at)
+        found = worst_distortion(scenario, looked_at, windows)
         assert found is not None
         why, remedy = explanation(found.result, found.load)
         return Fault(f"{why}: {found.told}", remedy)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 from stressrun.metrics.recorder import Recorder, Row
+from stressrun.scenario.figures import is_latency
 from stressrun.scenario.model import Scenario, Stage, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration
-from stressrun.verdict.figures import measured, of_load
+from stressrun.verdict.figures import Window, measured, of_load, time_of
 from stressrun.verdict.thresholds import Evaluation, holds
 
 _ROUNDING = 1e-6
@@ -19,8 +20,8 @@ _SLICE = 0.4
 class LiveThresholds:
     """Follows a run's stages from what its workers tell; windows move on by half a second.
 
-    `worst` has for each threshold with a window the figure nearest to, or furthest beyond, its
-    limit; `crossed` is the first evaluation that is to end the run.
+    `windows` has for each threshold with a window that whose figure is nearest to, or furthest
+    beyond, its limit; `crossed` is the first evaluation that is to end the run.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -36,7 +37,7 @@ class LiveThresholds:
         self.crossed: Evaluation | None = None
 
     @property
-    def worst(self) -> dict[Threshold, float | None]:
+    def windows(self) -> dict[Threshold, Window | None]:
         return {
             watched.threshold: watched.worst
             for watched in self._watched
@@ -50,7 +51,7 @@ class LiveThresholds:
         self._told.clear()
         self._looking = [each for each in self._watched if stages_of(each.threshold, [stage])]
         for watched in self._looking:
-            watched.start()
+            watched.start(stage)
 
     def heard(self, worker: str, books: Recorder, elapsed: float, workers: int) -> None:
         """Take the news of one of so many workers at so many seconds of the stage."""
@@ -86,11 +87,11 @@ class _Watched:
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
-        self.worst: float | None = None
-        self.start()
+        self.worst: Window | None = None
 
-    def start(self) -> None:
+    def start(self, stage: Stage) -> None:
         """Begin anew with a stage."""
+        self._stage = stage
         self._slices: deque[tuple[float, Row]] = deque()
         self._now = Row()
 
@@ -117,11 +118,14 @@ class _Watched:
             self._slices = deque([(length, total)])
         value = of_load(self.threshold.metric, total, length)
         if value is not None and self._is_worse(value):
-            self.worst = value
+            without = None
+            if is_latency(self.threshold):
+                without = time_of(self.threshold.metric, total.response_without_lag)
+            self.worst = Window(value, without, self._stage)
         return value
 
     def _is_worse(self, value: float) -> bool:
         if self.worst is None:
             return True
         upwards = self.threshold.operator in ("<", "<=")
-        return value > self.worst if upwards else value < self.worst
+        return value > self.worst.value if upwards else value < self.worst.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_share
 from stressrun.verdict.distortion import worst_distortion
-from stressrun.verdict.figures import measured, of_generator, of_load, of_postgres
+from stressrun.verdict.figures import Windows, measured, of_generator, of_load, of_postgres
 
 # In a stage with more failures nothing is said of latencies.
 _MOST_ERRORS = 0.2
@@ -55,23 +55,21 @@ def holds(threshold: Threshold, value: float) -> bool:
 def evaluate(
     scenario: Scenario,
     results: Sequence[StageResult],
-    worst: Mapping[Threshold, float | None] = MappingProxyType({}),
+    windows: Windows = MappingProxyType({}),
 ) -> list[Evaluation]:
-    """Judge every threshold of a scenario; of those with a window the `worst` figure counts."""
-    return [_evaluate(threshold, scenario, results, worst) for threshold in scenario.thresholds]
+    """Judge every threshold of a scenario; of those with a window the worst figure counts."""
+    return [_evaluate(threshold, scenario, results, windows) for threshold in scenario.thresholds]
 
 
 def _evaluate(
-    threshold: Threshold,
-    scenario: Scenario,
-    results: Sequence[StageResult],
-    worst: Mapping[Threshold, float | None],
+    threshold: Threshold, scenario: Scenario, results: Sequence[StageResult], windows: Windows
 ) -> Evaluation:
     stages = stages_of(threshold, scenario.stages)
     looked_at = [result for result in results if result.stage in stages]
     detail = ""
     if threshold.window is not None:
-        value = worst.get(threshold)
+        window = windows.get(threshold)
+        value = None if window is None else window.value
     elif threshold.subject in LOADS:
         row = _all_of(threshold, scenario, looked_at)
         elapsed = sum(result.elapsed for result in looked_at)
@@ -81,7 +79,7 @@ def _evaluate(
     elif threshold.subject == "postgres":
         value = of_postgres(threshold.metric, looked_at)
     elif threshold.metric == "distortion":
-        distortion = worst_distortion(scenario, looked_at)
+        distortion = worst_distortion(scenario, looked_at, windows)
         value = 0.0 if distortion is None else distortion.share
         detail = "" if distortion is None else distortion.told
     else:
