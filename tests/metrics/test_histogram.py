@@ -44,6 +44,19 @@ def test_merging_equals_recording_all_in_one(left: list[int], right: list[int]) 
     assert merged.drain() == pytest.approx(histogram_of(left + right).drain())
 
 
+@given(st.lists(nanoseconds, min_size=2), st.lists(nanoseconds), st.lists(nanoseconds))
+def test_replacing_some_values_equals_never_having_recorded_them(
+    kept: list[int], some: list[int], others: list[int]
+) -> None:
+    whole = histogram_of(kept + some)
+    found = whole.replacing(histogram_of(some), histogram_of(others))
+    expected = histogram_of(kept + others)
+    assert (found.count, found.total) == (expected.count, expected.total)
+    assert found.maximum == pytest.approx(expected.maximum, rel=0.001, abs=1)
+    assert found.quantile(0.5) == pytest.approx(expected.quantile(0.5), rel=0.001, abs=1)
+    assert (whole.count, whole.total) == (len(kept + some), sum(kept + some))
+
+
 @given(st.lists(nanoseconds))
 def test_the_wire_form_carries_everything_and_empties_the_sender(values: list[int]) -> None:
     sender = histogram_of(values)

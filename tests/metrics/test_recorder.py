@@ -8,7 +8,7 @@ actions = st.lists(
     st.tuples(
         st.sampled_from(["endpoint", "operation"]),
         st.sampled_from(["a", "b"]),
-        st.sampled_from(["succeed", "fail", "drop"]),
+        st.sampled_from(["succeed", "fail", "late", "drop"]),
         st.integers(min_value=0, max_value=10**9),
     )
 )
@@ -22,8 +22,12 @@ def perform(recorder: Recorder, performed: list[tuple[str, str, str, int]]) -> N
             row.succeed(time, time + 5, 10, 20)
         elif action == "fail":
             row.fail("status 503", time, time + 5, 10, 20)
+        elif action == "late":
+            row.succeed(time, time + 5, 10, 20)
+            row.lag(time + 5, 5)
         else:
             row.dropped += 1
+            recorder.missed += 1
 
 
 @given(actions, actions)
@@ -46,6 +50,14 @@ def test_a_row_s_times_hold_successes_and_failures_together() -> None:
     assert (row.response.count, row.response.mean) == (2, 205)
     assert dict(row.errors) == {"status 503": 1}
     assert row.planned == row.succeeded + row.failed
+
+
+def test_what_was_late_has_a_twin_without_its_lag() -> None:
+    recorder = Recorder()
+    perform(recorder, [("endpoint", "a", "succeed", 100), ("endpoint", "a", "late", 300)])
+    row = recorder.row("endpoint", "a")
+    assert (row.response.total, row.response_without_lag.total) == (410, 405)
+    assert (row.response.maximum, row.response_without_lag.maximum) == (305, 300)
 
 
 def test_what_a_lost_worker_never_told_is_unknown() -> None:
