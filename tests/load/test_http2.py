@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -75,6 +76,23 @@ async def test_an_open_stage_sends_every_arrival_once() -> None:
     assert recorder.connect.count == server.connections
     assert {e.path[:3] for e in server.exchanges} == {"/a/"}
     assert min(row.bytes_sent, row.bytes_received) > 0
+
+
+async def test_what_a_loop_that_was_stopped_adds_to_a_start_is_told_apart() -> None:
+    answered = 0
+
+    async def answer(exchange: Exchange) -> Reply:
+        nonlocal answered
+        answered += 1
+        if answered == 10:
+            time.sleep(0.08)  # the lane stands as still as whoever runs in its process
+        return Reply()
+
+    recorder, _ = await against(answer, endpoint(request()), load=RATE)
+    row = only(recorder)
+    assert row.lagged.count >= 5
+    assert row.response_without_lag.total < row.response.total - 100_000_000
+    assert recorder.loop_lag.maximum > 50_000_000
 
 
 async def test_virtual_users_keep_their_connections_between_stages() -> None:

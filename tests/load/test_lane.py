@@ -10,7 +10,17 @@ import trio
 from http_server import Answer, Exchange, Server, response, serve
 from lanes import endpoint, request, run_endpoints
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.model import Arrivals, Endpoint, Expect, Http, Load, Ramp, Think, Users
+from stressrun.scenario.model import (
+    Arrivals,
+    Endpoint,
+    Expect,
+    Http,
+    Load,
+    Ramp,
+    Request,
+    Think,
+    Users,
+)
 from verdict_samples import MS
 
 
@@ -43,41 +53,42 @@ async def test_an_open_stage_sends_every_arrival_once() -> None:
     assert {e.path[:3] for e in server.exchanges} == {"/a/"}
 
 
-@pytest.mark.parametrize(
-    ("load", "disturbed"), [(RATE, range(5, 12)), (Users(Ramp(2, 2)), range(1, 3))]
-)
-async def test_what_a_loop_that_was_stopped_adds_to_times_is_told_apart(
-    load: Load, disturbed: range
-) -> None:
+def stopping(at: int) -> Answer:
+    """Answers, for one of which the lane stands as still as whoever runs in its process."""
     answered = 0
 
     async def answer(exchange: Exchange) -> bytes:
         nonlocal answered
         answered += 1
-        if answered == 10:
-            time.sleep(0.08)  # the lane stands as still as whoever runs here
-        return response()
-
-    recorder, _ = await against(answer, endpoint(request()), load=load)
-    row = only(recorder)
-    assert row.lagged.count in disturbed
-    assert row.response.maximum > 70 * MS
-    assert row.response_without_lag.maximum < row.response.maximum - 40 * MS
-    assert recorder.loop_lag.maximum > 50 * MS
-
-
-async def test_a_ceiling_drops_for_a_loop_that_was_stopped_what_the_generator_has_missed() -> None:
-    answered = 0
-
-    async def answer(exchange: Exchange) -> bytes:
-        nonlocal answered
-        answered += 1
-        if answered == 10:
+        if answered == at:
             time.sleep(0.08)
         return response()
 
+    return answer
+
+
+@pytest.mark.parametrize(("load", "disturbed"), [(RATE, 5), (Users(Ramp(2, 2)), 1)])
+@pytest.mark.parametrize("steps", [(request(),), (request(), request(path="/2"))])
+async def test_what_a_loop_that_was_stopped_adds_to_times_is_told_apart(
+    load: Load, disturbed: int, steps: tuple[Request, ...]
+) -> None:
+    recorder, _ = await against(stopping(at=10), endpoint(*steps), load=load)
+    row = recorder.rows["endpoint", "e"]
+    assert row.lagged.count >= disturbed
+    assert row.response.maximum > 70 * MS
+    assert row.response_without_lag.total < row.response.total - 40 * MS
+    assert recorder.loop_lag.maximum > 50 * MS
+
+
+async def test_a_request_after_a_think_time_is_due_then() -> None:
+    thinks = endpoint(request(), Think(0.005, 0.005), request(path="/2"))
+    recorder, server = await against(ok, thinks, load=ONE_USER)
+    assert recorder.lag.count == sum(exchange.path == "/2" for exchange in server.exchanges) > 5
+
+
+async def test_a_ceiling_drops_for_a_loop_that_was_stopped_what_the_generator_has_missed() -> None:
     load = Arrivals(Ramp(100, 100), 50, catch_up=False)
-    recorder, _ = await against(answer, endpoint(request()), load=load)
+    recorder, _ = await against(stopping(at=10), endpoint(request()), load=load)
     assert recorder.missed == only(recorder).dropped > 4
 
 

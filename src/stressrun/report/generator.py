@@ -12,7 +12,7 @@ from stressrun.verdict.distortion import SATURATED, busiest
 
 # A stop that somebody who reads the stage's figures should know of, whatever it has moved.
 _LONG = 100_000_000
-_MUCH = 0.05
+_MUCH = 0.1
 
 
 def generator_lines(result: StageResult) -> list[str]:
