@@ -68,6 +68,7 @@ def test_on_github_a_threshold_that_failed_is_marked_on_its_line(tmp_path: Path)
         "the run has a verdict": [],
         "http p50 < 10s": ["system-out"],
         "http p50 < 1us in second": ["failure"],
+        "generator distortion <= 100%": ["system-out"],
         "http achieved >= 95% in first": ["system-out"],
         "http achieved >= 95% in second": ["system-out"],
         "http errors < 1%": ["system-out"],

@@ -37,7 +37,7 @@ def positions(folder: Path, **changes: object) -> list[tuple[str, int] | None]:
 
 def test_a_threshold_knows_its_line_and_a_built_in_one_has_none(tmp_path: Path) -> None:
     file = "scenario.yaml"
-    assert positions(tmp_path) == [(file, 7), (file, 8), (file, 9), None]
+    assert positions(tmp_path) == [(file, 7), (file, 8), (file, 9), None, None]
 
 
 def test_a_threshold_of_an_overlay_is_on_the_overlay_s_line(tmp_path: Path) -> None:
