@@ -34,18 +34,20 @@ def _times(histogram: Histogram) -> str:
 
 
 def _late(result: StageResult) -> list[str]:
-    """That something stopped the generator, and for how many it started late."""
-    lag, loop_lag = result.books.lag, result.books.loop_lag
-    longest = max(lag.maximum, loop_lag.maximum)
-    if longest < _LONG and not result.books.missed:
-        return []
-    line = f"warning: the generator came to nothing for up to {format_duration(longest / 1e9)}"
-    if lag.count:
-        share = format_share(lag.above(LEAST_LAG) / lag.count)
-        line += f": {share} of the starts were late by more than {format_duration(LEAST_LAG / 1e9)}"
-    if result.books.missed:
-        line += f", {result.books.missed:,} were dropped for that"
-    return [line]
+    """That starts were late by long, or else that something stopped the generator."""
+    books, lines = result.books, []
+    if books.lag.maximum >= _LONG:
+        longest, least = (format_duration(time / 1e9) for time in (books.lag.maximum, LEAST_LAG))
+        share = format_share(books.lag.above(LEAST_LAG) / books.lag.count)
+        lines.append(
+            f"warning: starts were late by up to {longest}, {share} of them by more than {least}"
+        )
+    elif books.loop_lag.maximum >= _LONG:
+        stop = format_duration(books.loop_lag.maximum / 1e9)
+        lines.append(f"warning: the generator came to nothing for up to {stop}")
+    if books.missed:
+        lines.append(f"warning: the generator was too late for {books.missed:,} arrivals")
+    return lines
 
 
 def _limits(result: StageResult) -> list[str]:
