@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -190,6 +191,33 @@ def test_in_the_closed_model_the_loop_s_lag_is_that_of_its_answers(
     result.generator.add("endpoints-0", worker(), late(*lags))
     result.generator.add("writes", worker(), late((100, 500.0)))
     assert judged(result, threshold) == pytest.approx(share, abs=0.003)
+
+
+def test_lag_that_hits_any_answer_adds_little_to_a_figure_of_answers_that_differ() -> None:
+    times = [(10, float(milliseconds), 0.0) for milliseconds in range(1, 101)]
+    for lags, threshold, added in (
+        ([(95, 0.0), (5, 5.0)], "http p95 < 1s", 0.0),
+        ([(99, 0.0), (1, 90.0)], "http p95 < 1s", 0.0),
+        ([(80, 0.0), (20, 20.0)], "http p95 < 1s", 4.0 / 95),
+        ([(100, 20.0)], "http p95 < 1s", 20.0 / 95),
+    ):
+        result = closed(*times)
+        result.generator.add("endpoints-0", worker(), late(*lags))
+        assert judged(result, threshold) == pytest.approx(added, abs=0.012)
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=20, max_size=100),
+    st.lists(st.integers(0, 500), min_size=1, max_size=20),
+)
+def test_lag_adds_to_a_percentile_at_the_most_the_longest_of_it(
+    times: list[int], lags: list[int]
+) -> None:
+    result = closed(*((1, float(time), 0.0) for time in times))
+    result.generator.add("endpoints-0", worker(), late(*((1, float(lag)) for lag in lags)))
+    for q in (50, 95):
+        value = sorted(times)[ceil(len(times) * q / 100) - 1]
+        assert 0.0 <= judged(result, f"http p{q} < 10s") <= max(lags) / value * 1.01 + 0.01
 
 
 def test_answers_that_waited_to_be_read_count_in_the_closed_model_too() -> None:

@@ -81,6 +81,10 @@ class Histogram:
                 return min(_middle(bucket), float(self.maximum))
         raise AssertionError("a rank within the count lies in a bucket")
 
+    def steps(self) -> list[tuple[float, int]]:
+        """Its values in nanoseconds, as the buckets tell them apart, each with its count."""
+        return [(_middle(bucket), self._buckets[bucket]) for bucket in sorted(self._buckets)]
+
     def above(self, nanoseconds: float) -> int:
         """How many values are longer by more than what the buckets can tell apart."""
         limit = _bucket(int(nanoseconds))

@@ -7,19 +7,25 @@ the two is what the lag has moved, whoever it hit: a p95 by lag that only 1 % of
 or not at all by lag of those that are beyond it anyway. Two things are not in it: what the target
 made of requests that came late and together, and stops of the loop that are shorter than the ticks
 that find them. The second is sampled instead: in the closed model, where nothing starts late, the
-lag of the loop at even instants is taken for that of its answers, quantile for quantile.
+lag of the loop at even instants is taken for that of its answers, and what as much lag again would
+add to the figure for what it has added already. Both are taken to be independent, which holds where
+something else took the core, and no longer where the generator is at its limit.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import ceil
 from types import MappingProxyType
 
 from stressrun.load.stage import StageResult, WorkerUse
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import LEAST_LAG, Row
-from stressrun.scenario.figures import is_latency
+from stressrun.metrics.times import merged
+from stressrun.scenario.figures import is_latency, quantile_of
 from stressrun.scenario.model import Arrivals, Scenario, Stage, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration
@@ -27,6 +33,8 @@ from stressrun.verdict.figures import Windows, measured, time_of
 
 # Of a core; a worker's loop has no rest any more, and its answers wait to be read.
 SATURATED = 0.9
+# Nanoseconds; no figure is shown to more.
+_RESOLUTION = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,8 @@ def _distortion(
         if busiest(saturated, load) >= SATURATED:
             told = f"{_figure(threshold, group, saturated)} was {format_duration(value)}"
             return Distortion(1.0, f"{told}, at the generator's own limit", saturated, load)
-        without = min(without, max(0.0, value - _loop_lag(threshold.metric, group, load)))
+        sampled = _added(threshold.metric, total.response, _loop_lag(group, load))
+        without = min(without, max(0.0, value - sampled))
     # Where its lag was most, or else its longest stop.
     lags = [(row.lagged.total - row.unlagged.total) / 1e9 for row in rows]
     stops = [_longest_stop(result, load) for result in group]
@@ -169,13 +178,36 @@ def _figure(threshold: Threshold, group: Sequence[StageResult], worst: StageResu
     return f"{figure} in stage {worst.stage.name}{others}"
 
 
-def _loop_lag(metric: str, group: Iterable[StageResult], load: str) -> float:
-    """The lag of the loops at a figure's quantile, in seconds; of a maximum nothing is sampled."""
-    lag = Histogram()
-    for result in group:
-        for use in result.generator.of(load):
-            lag.merge(use.loop_lag)
-    return 0.0 if metric == "max" or not lag.count else time_of(metric, lag) or 0.0
+def _loop_lag(group: Iterable[StageResult], load: str) -> Histogram:
+    return merged(*(use.loop_lag for result in group for use in result.generator.of(load)))
+
+
+def _added(metric: str, response: Histogram, lag: Histogram) -> float:
+    """What as much lag again would add to a figure, in seconds; to a maximum nobody knows what."""
+    if not lag.count or metric == "max":
+        return 0.0
+    q = quantile_of(metric)
+    if q is None:
+        return lag.mean / 1e9
+    times = [time for time, _ in response.steps()]
+    below = [0, *accumulate(count for _, count in response.steps())]
+    # Half a rank less, so that lag that one in a thousand has does not go on to the next value.
+    rank = ceil(round(response.count * q, 9)) - 0.5
+    wanted = rank * lag.count
+    start = times[bisect_right(below, rank) - 1]
+
+    def is_reached(instant: float) -> bool:
+        reached = sum(n * below[bisect_right(times, instant - late)] for late, n in lag.steps())
+        return reached >= wanted
+
+    shortest, longest = 0.0, float(lag.maximum)
+    while longest - shortest > _RESOLUTION:
+        middle = (shortest + longest) / 2
+        if is_reached(start + middle):
+            longest = middle
+        else:
+            shortest = middle
+    return longest / 1e9
 
 
 def _longest_stop(result: StageResult, load: str) -> float:
