@@ -198,8 +198,8 @@ class Lane:
             return False
         if isinstance(wish, int):
             now = self._clock()
-            # Where it thinks before it sends anything, its late start still counts; when it is to
-            # go on after that is told to nobody else.
+            # Where it thinks before it sends anything, its late start still counts. A later
+            # request is due at the end of the pause, and late by the generator alone.
             user.counts_lag = user.counts_lag or not user.due
             user.due = (user.due or now) + wish
             self._wake_at(user, now + wish)

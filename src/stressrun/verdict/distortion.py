@@ -189,15 +189,16 @@ def _added(metric: str, response: Histogram, lag: Histogram) -> float:
     q = quantile_of(metric)
     if q is None:
         return lag.mean / 1e9
-    times = [time for time, _ in response.steps()]
-    below = [0, *accumulate(count for _, count in response.steps())]
+    steps, lags = response.steps(), lag.steps()
+    times = [time for time, _ in steps]
+    below = [0, *accumulate(count for _, count in steps)]
     # Half a rank less, so that lag that one in a thousand has does not go on to the next value.
     rank = ceil(round(response.count * q, 9)) - 0.5
     wanted = rank * lag.count
     start = times[bisect_right(below, rank) - 1]
 
     def is_reached(instant: float) -> bool:
-        reached = sum(n * below[bisect_right(times, instant - late)] for late, n in lag.steps())
+        reached = sum(n * below[bisect_right(times, instant - late)] for late, n in lags)
         return reached >= wanted
 
     shortest, longest = 0.0, float(lag.maximum)
