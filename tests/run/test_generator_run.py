@@ -107,13 +107,14 @@ def let_others_go_first(process: psutil.Process, core: int) -> None:
 def test_a_generator_without_a_core_makes_a_run_invalid(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     # More than the least share of a core that the scheduler gives to whoever wants one.
-    rate = "--set=stages.only.endpoints.rate=200/s"
-    run = Run(tmp_path, STARVED, rate, SERVER=SERVER, ALLOWED="5%")
+    settings = ("--set=stages.only.endpoints.rate=200/s", "--set=stages.only.duration=5s")
+    run = Run(tmp_path, STARVED, *settings, SERVER=SERVER, ALLOWED="5%")
     run.wait_for("stage only")
     for name in ("endpoints-0", "endpoints-1"):
         let_others_go_first(worker(run, name), core)
     with competitor(core):
-        let_tick(run, _TICKS)
+        # Few: who has no core tells late.
+        let_tick(run, 3)
     ended = run.end()
     assert_told(ended, 4, "http p95 in stage only was ")
     assert ended.report["stages"][0]["generator"]["lag"]["p95"] > 0.001

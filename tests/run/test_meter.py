@@ -26,7 +26,7 @@ def test_a_reading_is_of_the_time_since_the_last(meter: GeneratorMeter) -> None:
     assert reading.cpu_seconds > 0 < reading.wall_seconds
     meter.woken(0.3)
     meter.woken(0.2)
-    gc.collect()
+    gc.collect(0)
     reading = meter.read()
     assert reading.longest_stall == 0.3
     assert reading.longest_gc_pause > 0
