@@ -1,7 +1,7 @@
 import pytest
 
-from stressrun.load.stage import StageResult
-from stressrun.verdict.generator import own_fault
+from stressrun.load.stage import StageResult, WorkerUse
+from stressrun.verdict.generator import limited, own_fault
 from verdict_samples import STAGES
 
 
@@ -35,3 +35,19 @@ def test_what_the_generator_could_not_do_in_a_judged_stage_is_its_own_fault(
     fault = own_fault([result(stage, errors)])
     assert (fault and fault.cause) == cause
     assert fault is None or fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("shares", "is_limited"),
+    [([], False), ([0.5, 0.97, 0.4], False), ([0.95, 0.97, 0.4], True), ([0.97], True)],
+)
+def test_blocks_at_the_generators_limit_say_nothing_of_the_target(
+    shares: list[float], is_limited: bool
+) -> None:
+    blocks = [result(2, {}) for _ in shares]
+    for block, share in zip(blocks, shares, strict=True):
+        block.generator.uses["endpoints-0"] = WorkerUse(cpu_seconds=share, wall_seconds=1.0)
+    fault = limited(blocks)
+    assert (fault is not None) == is_limited
+    if fault is not None:
+        assert fault.cause.startswith("the generator used 9")

@@ -38,7 +38,7 @@ from stressrun.services.process import become_subreaper, kill_remaining_descenda
 from stressrun.units import format_duration
 from stressrun.verdict.comparison import Pairs, compare, paired
 from stressrun.verdict.figures import of_load
-from stressrun.verdict.generator import own_fault
+from stressrun.verdict.generator import limited, own_fault
 from stressrun.verdict.judgement import judge_comparison
 from stressrun.verdict.target import lost_target
 from stressrun.verdict.work import work_changes
@@ -301,7 +301,7 @@ class Comparison:
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
-            fault=own_fault(self._results) or lost_target(self._results),
+            fault=own_fault(self._results) or lost_target(self._results) or limited(self._results),
             findings=findings,
             work=[change for part in self._work for change in part.changes],
             strict=self._options.strict,

@@ -16,7 +16,7 @@ from statistics import median
 from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.scenario.figures import quantile_of
 from stressrun.units import format_share
-from stressrun.verdict.figures import of_load
+from stressrun.verdict.figures import time_of
 from stressrun.verdict.statistics import (
     hodges_lehmann,
     holm,
@@ -185,7 +185,8 @@ def _median(rows: Sequence[Row], figure: str) -> float | None:
 
 
 def _figure(row: Row, figure: str) -> float | None:
-    return of_load(figure, row, elapsed=0.0)
+    """In seconds, without the generator's own lag, which is neither base's doing nor head's."""
+    return time_of(figure, row.response_without_lag)
 
 
 def _share(rows: Sequence[Row]) -> float:

@@ -59,6 +59,24 @@ def overtaxed(
     return None
 
 
+def limited(blocks: Sequence[StageResult]) -> Fault | None:
+    """Whether most blocks of a comparison were as fast as the generator, rather than the target.
+
+    Then both sides seem the same. Other lag of its is in no figure that is compared.
+    """
+    if not blocks:
+        return None
+    usual = sorted(blocks, key=_busiest)[len(blocks) // 2]
+    if _busiest(usual) < SATURATED:
+        return None
+    why, remedy = explanation(usual)
+    return Fault(f"{why} in most blocks: base and head were as fast as it is", remedy)
+
+
+def _busiest(result: StageResult) -> float:
+    return max((use.cpu_share for use in result.generator.uses.values()), default=0.0)
+
+
 def _fault(
     evaluation: Evaluation, scenario: Scenario, results: Sequence[StageResult], windows: Windows
 ) -> Fault | None:
