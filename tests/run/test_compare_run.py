@@ -177,6 +177,8 @@ def test_a_signal_ends_both_sides(project: Path) -> None:
 
 def test_after_a_kill_clean_removes_the_worktree(project: Path) -> None:
     with comparing(project) as run:
+        while_it_lives = stressrun(project, "clean", "--all")
+        assert while_it_lives.output.count("is still going on") == 3, while_it_lives.output
         run.signal(signal.SIGKILL)
         ended = run.end()
     assert len(git(project, "worktree", "list").splitlines()) == 2

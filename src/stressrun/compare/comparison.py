@@ -9,8 +9,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from signal import Signals
 
@@ -23,7 +25,7 @@ from stressrun.compare.side import Side, Tree
 from stressrun.compare.worktree import Repository
 from stressrun.errors import ResidueError, StressrunError
 from stressrun.load.stage import StageResult
-from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.recorder import RowKey
 from stressrun.run import teardown
 from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
 from stressrun.run.events import ComparisonFinished, PartWork
@@ -36,8 +38,7 @@ from stressrun.scenario.model import Scenario
 from stressrun.services.command import shown
 from stressrun.services.process import become_subreaper, kill_remaining_descendants
 from stressrun.units import format_duration
-from stressrun.verdict.comparison import Pairs, compare, paired
-from stressrun.verdict.figures import of_load
+from stressrun.verdict.comparison import Pairs, change_of, compare, format_change, paired
 from stressrun.verdict.generator import limited, own_fault
 from stressrun.verdict.judgement import judge_comparison
 from stressrun.verdict.target import lost_target
@@ -48,6 +49,7 @@ Load = Callable[[Path, Mapping[str, str]], Loaded]
 """Loads a scenario's file with variables besides those of the environment."""
 
 NAMES = ("base", "head")
+_MOST_TOLD = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,28 +169,28 @@ class Comparison:
         trees: tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]],
     ) -> None:
         """Compare under the load of one part, on services of its own."""
-        self._sides = [
-            self._side(ledger, name, number, part, *tree)
-            for name, tree in zip(NAMES, trees, strict=True)
-        ]
-        try:
-            for side, (tree, _) in zip(self._sides, trees, strict=True):
+        with ExitStack() as locks:
+            try:
+                for name, (tree, loaded) in zip(NAMES, trees, strict=True):
+                    side = self._side(ledger, name, number, part, tree, loaded)
+                    self._sides.append(side)
+                    locks.enter_context(teardown.locked(side.deployment.directory))
+                    if number == 0:
+                        await self._prepare(side, tree)
+                    await side.set_up()
                 if number == 0:
-                    await self._prepare(side, tree)
-                await side.set_up()
-            if number == 0:
-                self._warn_of_shared_code()
-            done = await self._do_blocks(part, deadline=self._deadline(number))
-            self._rows |= {
-                key: pairs
-                for key, pairs in paired([(base.books, head.books) for base, head in done]).items()
-                if key not in self._rows
-            }
-            base, head = [await side.finish() for side in self._sides]
-            self._work.append(PartWork(part.only, tuple(work_changes(base, head))))
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._take_down()
+                    self._warn_of_shared_code()
+                await self._measure(part, deadline=self._deadline(number))
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self._take_down()
+
+    async def _measure(self, part: Part, deadline: float) -> None:
+        """Do the blocks of a part; what they have shown is kept."""
+        done = await self._do_blocks(part, deadline)
+        self._rows |= paired([(base.books, head.books) for base, head in done])
+        base, head = [await side.finish() for side in self._sides]
+        self._work.append(PartWork(part.only, tuple(work_changes(base, head))))
 
     def _side(
         self, ledger: Ledger, name: str, number: int, part: Part, tree: Tree, loaded: Loaded
@@ -254,12 +256,16 @@ class Comparison:
                 break
         return done
 
-    def _pair_told(self, number: int, *results: StageResult) -> str:
+    def _pair_told(self, number: int, base: StageResult, head: StageResult) -> str:
+        """`pair 3 of 8: head's p95 by base's: browse +1.2 %, checkout −0.3 %`."""
         figure = self._head.scenario.compare.figure
-        values = (of_load(figure, _all(result.books), 1.0) for result in results)
-        shown = (("—" if value is None else format_duration(value)) for value in values)
-        base, head = shown
-        return f"pair {number}: base {figure} {base}, head {head}"
+        changes = (
+            f"{name} {format_change(change)}"
+            for (_, name), pairs in paired([(base.books, head.books)]).items()
+            if (change := change_of(pairs, figure)) is not None
+        )
+        told = ", ".join(islice(changes, _MOST_TOLD)) or "too few values"
+        return f"pair {number} of {self._pairs}: {figure} of head by base: {told}"
 
     def _deadline(self, number: int) -> float:
         """When the blocks of a part have to be done: each has its share of what is left."""
@@ -354,11 +360,3 @@ def _announced(part: Part, pairs: int, scenario: Scenario) -> str:
         f"{what}stage {part.stage.name}: {pairs} pairs of blocks of "
         f"{format_duration(compare_by.block)}, about {format_duration(seconds)}"
     )
-
-
-def _all(books: Recorder) -> Row:
-    total = Row()
-    for (kind, _), row in books.rows.items():
-        if kind in ("endpoint", "operation"):
-            total.merge(row)
-    return total

@@ -134,6 +134,12 @@ def compare(rows: Mapping[RowKey, Pairs], figure: str, min_effect: float) -> lis
     return list(findings.values())
 
 
+def change_of(pairs: Pairs, figure: str) -> float | None:
+    """How much more a figure is in head, as a share of base; None: there are too few values."""
+    ratios = _ratios(pairs, figure)
+    return math.expm1(hodges_lehmann(ratios)) if ratios else None
+
+
 def _measured(key: RowKey, pairs: Pairs, figure: str, count: int) -> Finding:
     """What there is to see of a row, whatever it means."""
     base, head = [base for base, _ in pairs], [head for _, head in pairs]
