@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 from runs import ROOT, kept_run
 
 BUYERS = ROOT / "scenarios" / "buyers.yaml"
@@ -16,6 +17,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.faults
 def test_the_report_counts_what_the_shop_counted(tmp_path: Path) -> None:
     with kept_run(tmp_path, BUYERS, *SHORT) as (ended, urls):
         requests = httpx.get(f"{urls['api']}/requests").json()

@@ -210,6 +210,7 @@ def _hold_and_want(url: str, held: int, wanted: int) -> None:
 # Connections and servers that go away.
 
 
+@pytest.mark.faults
 def test_terminated_backends_are_replaced(tmp_path: Path, url: str, client: Client) -> None:
     run = started(tmp_path, url, "--keep")
     with all_waiting(url):
@@ -226,6 +227,7 @@ def test_terminated_backends_are_replaced(tmp_path: Path, url: str, client: Clie
     clean(ended)
 
 
+@pytest.mark.faults
 def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str) -> None:
     run = started(tmp_path, url, "--keep")
     with connected(url) as client, all_waiting(url):
@@ -245,6 +247,7 @@ def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str
     clean(ended)
 
 
+@pytest.mark.faults
 def test_a_server_that_was_gone_for_a_good_part_of_a_stage(
     tmp_path: Path, server: DatabaseServer, url: str
 ) -> None:
@@ -261,6 +264,7 @@ def test_a_server_that_was_gone_for_a_good_part_of_a_stage(
     clean(ended)
 
 
+@pytest.mark.faults
 def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer, url: str) -> None:
     run = started(tmp_path, url, "--keep", DURATION="2s")
     server.stop()
@@ -281,6 +285,7 @@ def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer
     clean(ended)
 
 
+@pytest.mark.faults
 def test_a_server_that_freezes(tmp_path: Path, server: DatabaseServer, url: str) -> None:
     run = started(tmp_path, url, "--keep", "--set=database.monitor=false", GRACE="0s")
     with server.frozen():
@@ -318,6 +323,7 @@ def test_a_read_only_server_is_refused(tmp_path: Path, url: str, client: Client)
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client) -> None:
     # Of this table the run gets keys in blocks, which is a write as well.
     client.execute("create table written (id bigserial primary key, number int)")
@@ -352,6 +358,7 @@ def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path, url: str) -
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_the_floor_is_kept_while_others_come_and_go(
     tmp_path: Path, url: str, client: Client
 ) -> None:

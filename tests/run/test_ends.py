@@ -45,6 +45,7 @@ def assert_database_is_clean(url: str) -> None:
         assert sessions == (0,), "sessions are left"
 
 
+@pytest.mark.faults
 def test_an_existing_database_beside_an_embedded_server_is_not_thrown_away(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -193,6 +194,7 @@ def test_the_guard_refuses_before_anything_is_touched(
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_teardown_that_fails_is_residue_until_it_is_cleaned(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -231,6 +233,7 @@ def test_a_signal_in_a_stage_ends_it_gracefully(
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("phase", "environment"),
     [
@@ -256,6 +259,7 @@ def test_sigint_in_any_phase_leaves_nothing(
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_sigint_in_teardown_lets_it_finish(tmp_path: Path, database_url: str) -> None:
     run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, TEARDOWN_SQL="select pg_sleep(1)")
     run.wait_for("stage second")
@@ -303,6 +307,7 @@ def test_a_killed_run_leaves_no_process_and_clean_removes_the_rest(
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_a_dead_service_s_port_is_nobody_s_to_clean(tmp_path: Path, database_url: str) -> None:
     run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
     port = int(run.wait_for("service api is ready").partition("127.0.0.1:")[2].split()[0])
@@ -322,6 +327,7 @@ def test_a_dead_service_s_port_is_nobody_s_to_clean(tmp_path: Path, database_url
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_table_of_a_live_run_is_not_shared(tmp_path: Path, database_url: str) -> None:
     first = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
     first.wait_for("stage second")
@@ -333,6 +339,7 @@ def test_a_table_of_a_live_run_is_not_shared(tmp_path: Path, database_url: str) 
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_worker_makes_the_run_invalid(
     tmp_path: Path, database_url: str, number: signal.Signals
@@ -352,6 +359,7 @@ def test_a_lost_worker_makes_the_run_invalid(
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_several_workers_share_the_load_exactly(tmp_path: Path, database_url: str) -> None:
     ended = stressrun(tmp_path, SHOP, "--set", "workers=3", TEST_DATABASE_URL=database_url)
     assert_told(ended, 0, "")
@@ -375,6 +383,7 @@ def test_modules_beside_the_scenario_do_not_reach_the_workers(
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("redirection", "environment"), [(">&-", {}), ("", {"PYTHONIOENCODING": "ascii"})]
 )
@@ -391,6 +400,7 @@ def test_an_output_of_any_kind_does_not_end_the_run(
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.faults
 def test_what_only_a_dead_service_could_remove_is_named_until_it_is_forgotten(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -406,6 +416,7 @@ def test_what_only_a_dead_service_could_remove_is_named_until_it_is_forgotten(
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_killed_run_takes_its_embedded_server_with_it(tmp_path: Path) -> None:
     run = Run(tmp_path, ROOT / "scenarios" / "postgres-write-load.yaml", DURATION="60s")
     run.wait_for("stage")
@@ -447,6 +458,7 @@ def test_a_report_that_cannot_be_written(tmp_path: Path, database_url: str) -> N
     assert "stressrun shop" not in ended.output, "it is told before the run"
 
 
+@pytest.mark.faults
 def test_the_writes_of_a_run_are_all_in_the_table(tmp_path: Path) -> None:
     scenario = ROOT / "scenarios" / "postgres-write-load.yaml"
     settings = {"DURATION": "300ms", "REPORT_INTERVAL": "100ms"}

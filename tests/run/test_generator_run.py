@@ -68,6 +68,7 @@ def test_a_generator_that_was_stopped_makes_a_run_invalid(tmp_path: Path) -> Non
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_stop_that_no_judged_figure_holds_is_only_told(tmp_path: Path) -> None:
     run = Run(tmp_path, STARVED, "--set=thresholds.0=http p50 < 10s", SERVER=SERVER)
     run.wait_for("stage only")
@@ -103,6 +104,7 @@ def let_others_go_first(process: psutil.Process, core: int) -> None:
         group.write_text("19")
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned here")
 def test_a_generator_without_a_core_makes_a_run_invalid(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))

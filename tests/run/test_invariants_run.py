@@ -10,8 +10,8 @@ from runs import Run, assert_nothing_is_left, assert_told, stressrun
 INVARIANTS = Path(__file__).with_name("invariants.yaml")
 
 
-def test_each_is_asked_after_each_stage_and_shown(tmp_path: Path) -> None:
-    ended = stressrun(tmp_path, INVARIANTS)
+def test_each_is_asked_after_each_stage_and_shown(tmp_path: Path, database_url: str) -> None:
+    ended = stressrun(tmp_path, INVARIANTS, TEST_DATABASE_URL=database_url)
     assert ended.code == 0, ended.output
     asked = ended.report["invariants"]
     assert all(answer["passed"] for answer in asked)
@@ -31,9 +31,11 @@ def test_each_is_asked_after_each_stage_and_shown(tmp_path: Path) -> None:
     assert_nothing_is_left(ended)
 
 
-def test_one_that_does_not_hold_fails_the_run_however_fast_it_was(tmp_path: Path) -> None:
+def test_one_that_does_not_hold_fails_the_run_however_fast_it_was(
+    tmp_path: Path, database_url: str
+) -> None:
     wrong, page = "--set=invariants.0.expect={at_least: 1}", "--report=markdown=page.md"
-    ended = stressrun(tmp_path, INVARIANTS, wrong, page)
+    ended = stressrun(tmp_path, INVARIANTS, wrong, page, TEST_DATABASE_URL=database_url)
     question = "select count(*) from products where stock < 0"
     assert_told(
         ended,
@@ -49,8 +51,15 @@ def test_one_that_does_not_hold_fails_the_run_however_fast_it_was(tmp_path: Path
     assert_nothing_is_left(ended)
 
 
-def test_one_that_cannot_be_asked_ends_the_run_before_the_load(tmp_path: Path) -> None:
-    ended = stressrun(tmp_path, INVARIANTS, "--set=invariants.0.sql=select count(*) from product")
+def test_one_that_cannot_be_asked_ends_the_run_before_the_load(
+    tmp_path: Path, database_url: str
+) -> None:
+    ended = stressrun(
+        tmp_path,
+        INVARIANTS,
+        "--set=invariants.0.sql=select count(*) from product",
+        TEST_DATABASE_URL=database_url,
+    )
     assert_told(
         ended,
         3,
@@ -61,9 +70,9 @@ def test_one_that_cannot_be_asked_ends_the_run_before_the_load(tmp_path: Path) -
     assert_nothing_is_left(ended)
 
 
-def test_a_signal_does_not_wait_for_an_answer(tmp_path: Path) -> None:
+def test_a_signal_does_not_wait_for_an_answer(tmp_path: Path, database_url: str) -> None:
     sleeping = "--set=invariants.0={sql: 'select count(*) from pg_sleep(50)', expect: 1}"
-    run = Run(tmp_path, INVARIANTS, sleeping)
+    run = Run(tmp_path, INVARIANTS, sleeping, TEST_DATABASE_URL=database_url)
     run.wait_for("table products")
     run.signal(signal.SIGINT)
     ended = run.end()

@@ -55,6 +55,7 @@ def test_heavy_writes_on_the_embedded_server(tmp_path: Path) -> None:
     assert_every_figure_is_shown(stressrun(tmp_path, HEAVY, FEW_ROWS, QUICK, **SHORT))
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(installed() is None, reason="no PostgreSQL is installed in /usr/lib/postgresql")
 def test_heavy_writes_on_an_installed_server(tmp_path: Path) -> None:
     installation = installed()
