@@ -216,6 +216,30 @@ def test_a_query_more_is_seen_as_work_on_any_machine(tmp_path: Path) -> None:
     assert "  products: index scans: 1 → 3\n" in ended.output
 
 
+@pytest.mark.parametrize(("reset", "left"), [("true", True), ("false", False)])
+def test_each_block_finds_the_stock_as_it_was_seeded_where_that_is_wanted(
+    reset: str, left: bool, tmp_path: Path
+) -> None:
+    ended = stressrun(
+        tmp_path,
+        "compare",
+        SHOP,
+        "--candidate-env=SHOP_UNCHANGED=1",
+        "--pairs=1",
+        f"--set=compare={{block: 200ms, warm_up: 50ms, reset: {reset}}}",
+        "--set=stages.load.endpoints={rate: 20/s}",
+        "--set=seeding.0.rows=1",
+        # As many as a warm-up and a block buy.
+        "--set=seeding.0.columns.stock={constant: 5}",
+        "--set=endpoints=[{name: buy, steps: [{request: POST /carts, json: {customer: a,"
+        " created_by: b}, capture: {cart: $.id}}, {request: 'POST /carts/${cart}/checkout'}]}]",
+    )
+    (finding,) = comparison(ended)["findings"]
+    failed = finding["failed"]
+    assert (failed["base"], failed["head"]) == ((0, 0) if left else (1, 1)), ended.output
+    assert ended.code == 0, ended.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -48,6 +48,10 @@ def check_sides(scenario: Scenario) -> None:
                 hint=f"compare where it is started for each of them: give it {kind}, as by -e",
             )
     url = scenario.database_url
+    if scenario.compare.reset and url is None:
+        raise UsageError(
+            "there is no database to set back", hint="leave out compare: {reset: true}"
+        )
     if url is not None and not url.startswith("${services."):
         raise UsageError(
             "the database is there already, and base and head would share it",

@@ -214,6 +214,7 @@ class Comparison:
                 told=told,
                 adapted=tree.adapted,
             ),
+            reset=self._head.scenario.compare.reset,
         )
 
     async def _prepare(self, side: Side, tree: Tree) -> None:

@@ -11,9 +11,10 @@ import trio
 from stressrun.load.stage import StageResult
 from stressrun.postgres.observing import NotSeen, Observer
 from stressrun.postgres.statistics import Reading, between
+from stressrun.postgres.template import Template
 from stressrun.run.deployment import Deployment
 from stressrun.scenario.model import CommandSeeding, CommandService, Scenario
-from stressrun.verdict.work import Work
+from stressrun.verdict.work import NO_WORK, Work, counted
 
 _PATIENCE = 10.0
 
@@ -56,15 +57,20 @@ class Tree:
 
 
 class Side:
-    """A deployment that does blocks of load; `name` is base or head."""
+    """A deployment that does blocks of load; `name` is base or head.
 
-    def __init__(self, name: str, deployment: Deployment) -> None:
+    With `reset`, each block finds the database as it was seeded.
+    """
+
+    def __init__(self, name: str, deployment: Deployment, *, reset: bool) -> None:
         self.name = name
         self.deployment = deployment
+        self._reset = reset
         self._observer: Observer | None = None
         self._before: Reading | None = None
         self._cpu: Mapping[str, float] = {}
-        self._requests = 0
+        self._iterations = 0
+        self._work = NO_WORK
 
     async def set_up(self) -> None:
         """Start the services, fill the database, start the workers.
@@ -72,22 +78,49 @@ class Side:
         Raises SetupError, RefusedError.
         """
         await self.deployment.set_up(writes=True)
-        await self.deployment.start_crew()
         database = self.deployment.scenario.database
         if database is not None:
             self._observer = Observer(
                 database, self.deployment.guard, run_id=self.deployment.run_id
             )
-        self._before = await self._read()
-        self._cpu = self.deployment.cpu_seconds()
+        if self._reset:
+            await self.deployment.stop_commands()
+            await self._template().keep()
+        else:
+            await self._begin()
 
     async def block(self, number: int) -> StageResult:
-        """Do a block, its warm-up first. Raises WorkerLost, TargetLost."""
+        """Do a block, its warm-up first. Raises WorkerLost, TargetLost, SetupError."""
+        if self._reset:
+            await self._template().restore()
+            await self.deployment.start_commands()
+            await self._begin()
         await self._stage(2 * number)
-        return await self._stage(2 * number + 1)
+        result = await self._stage(2 * number + 1)
+        if self._reset:
+            await self._end()
+        return result
 
     async def finish(self) -> Work:
         """End the load and what is loaded but its database; the work that was done."""
+        if not self._reset:
+            await self._end()
+        return self._work
+
+    def close(self) -> None:
+        """Close the connection that looks at the database."""
+        if self._observer is not None:
+            self._observer.close()
+
+    async def _begin(self) -> None:
+        """Start the workers, and count from now on."""
+        await self.deployment.start_crew()
+        self._before = await self._read()
+        self._cpu = self.deployment.cpu_seconds()
+        self._iterations = 0
+
+    async def _end(self) -> None:
+        """End workers and services, and add what they did to the work."""
         cpu = {
             name: seconds - self._cpu.get(name, 0.0)
             for name, seconds in self.deployment.cpu_seconds().items()
@@ -100,12 +133,13 @@ class Side:
         statistics = None
         if self._before is not None and after is not None:
             statistics = between(self._before, after)
-        return Work(self._requests, cpu, statistics)
+        counts = {} if statistics is None else counted(statistics)
+        self._work += Work(self._iterations, cpu, counts)
 
-    def close(self) -> None:
-        """Close the connection that looks at the database."""
-        if self._observer is not None:
-            self._observer.close()
+    def _template(self) -> Template:
+        url = self.deployment.scenario.database_url
+        assert url is not None
+        return Template(url, self.deployment.guard, self.deployment.run_id)
 
     async def _stage(self, number: int) -> StageResult:
         stage = self.deployment.scenario.stages[number]
@@ -113,7 +147,7 @@ class Side:
         crew = self.deployment.crew
         await crew.run(result, crew.next_start(), lambda *_: None)
         self.deployment.check_alive(f"{stage.name} of {self.name}")
-        self._requests += sum(
+        self._iterations += sum(
             row.succeeded + row.failed
             for (kind, _), row in result.books.rows.items()
             if kind in ("endpoint", "operation")

@@ -20,7 +20,7 @@ from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
-from stressrun.scenario.model import CommandSeeding, EmbeddedPostgres, Scenario
+from stressrun.scenario.model import CommandSeeding, CommandService, EmbeddedPostgres, Scenario
 from stressrun.services.command import run_to_end
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
@@ -142,6 +142,13 @@ class Deployment:
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""
         return self._services.cpu_seconds()
+
+    async def start_commands(self) -> None:
+        """Start all services but the databases again. Raises SetupError."""
+        commands = [each for each in self.scenario.services if isinstance(each, CommandService)]
+        await self._services.start(
+            commands, self._values, base_url=self.scenario.base_url, http=self.scenario.http
+        )
 
     async def stop_commands(self) -> None:
         """End all services but the databases."""

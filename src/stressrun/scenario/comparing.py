@@ -34,6 +34,7 @@ def build_comparing(root: Part, stages: Collection[str]) -> Comparing:
         figure=_DEFAULT.figure if figure is None else figure.text(),
         min_effect=_DEFAULT.min_effect if effect is None else effect.parsed(parse_share, 0.0),
         pairs=part.integer("pairs", 0) or None,
+        reset="reset" in part and part["reset"].flag(),
     )
 
 

@@ -18,14 +18,24 @@ _LEAST_COUNT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a side did in all its blocks; `cpu` is of its services by name, in seconds.
+    """What a side did in so many iterations: the CPU seconds of its services, and counts, by name.
 
-    `statistics` None: no database, or one that could not be asked.
+    Without a database, and where it could not be asked, there are no counts.
     """
 
-    requests: int
+    iterations: int
     cpu: Mapping[str, float]
-    statistics: Statistics | None
+    counts: Mapping[str, float]
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.iterations + other.iterations,
+            _sums(self.cpu, other.cpu),
+            _sums(self.counts, other.counts),
+        )
+
+
+NO_WORK = Work(0, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +56,14 @@ class WorkChange:
 
 
 def work_changes(base: Work, head: Work) -> list[WorkChange]:
-    """Every figure that either of them has, for each request."""
+    """Every figure that either of them has, for each iteration."""
     found = []
-    for seconds, old, new in (
-        (False, _counts(base.statistics), _counts(head.statistics)),
-        (True, _cpu(base), _cpu(head)),
-    ):
+    for seconds, old, new in ((False, base.counts, head.counts), (True, base.cpu, head.cpu)):
         found += [
             WorkChange(
-                name,
-                old.get(name, 0) / max(1, base.requests),
-                new.get(name, 0) / max(1, head.requests),
+                f"CPU of {name}" if seconds else name,
+                old.get(name, 0) / max(1, base.iterations),
+                new.get(name, 0) / max(1, head.iterations),
                 seconds,
             )
             for name in dict.fromkeys((*old, *new))
@@ -64,12 +71,13 @@ def work_changes(base: Work, head: Work) -> list[WorkChange]:
     return found
 
 
-def _cpu(work: Work) -> dict[str, float]:
-    return {f"CPU of {name}": seconds for name, seconds in work.cpu.items()}
+def counted(statistics: Statistics) -> dict[str, float]:
+    """What a server has counted between two readings, by name."""
+    return dict(_counted(statistics))
 
 
-def _counts(statistics: Statistics | None) -> dict[str, float]:
-    return {} if statistics is None else dict(_counted(statistics))
+def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in dict.fromkeys((*one, *other))}
 
 
 def _counted(statistics: Statistics) -> Iterator[tuple[str, float]]:
