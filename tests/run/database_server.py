@@ -23,6 +23,16 @@ from stressrun.services.ports import LOOPBACK, free_ports
 from stressrun.services.process import MARK, ServiceProcess, spawn
 
 
+def installed_with_statements() -> list[Path]:
+    """The prefixes of installed servers that have pg_stat_statements."""
+    extension = "extension/pg_stat_statements.control"
+    return [
+        path.parents[1]
+        for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        if (Path("/usr/share/postgresql") / path.parents[1].name / extension).exists()
+    ]
+
+
 class DatabaseServer:
     """A cluster on a port of its own, whose superuser needs no password."""
 

