@@ -229,7 +229,12 @@ def test_the_canonical_scenario_names_its_files_by_absolute_paths(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "file"), [([], "scenario.schema.json"), (["--report"], "report.schema.json")]
+    ("arguments", "file"),
+    [
+        ([], "scenario.schema.json"),
+        (["--report"], "report.schema.json"),
+        (["--comparison"], "comparison.schema.json"),
+    ],
 )
 def test_the_schemas_are_printed_as_published(arguments: list[str], file: str) -> None:
     result = CliRunner().invoke(schema, arguments)

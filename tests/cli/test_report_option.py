@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stressrun.cli.reports import Wanted, wanted_reports
+from stressrun.cli.reports import OF_COMPARISON, OF_RUN, Wanted, wanted_reports
 from stressrun.errors import UsageError
 
 
@@ -22,7 +22,7 @@ from stressrun.errors import UsageError
 )
 def test_reports_are_named_by_kind(options: list[str], files: dict[str, str], quiet: bool) -> None:
     found = tuple((kind, Path(file)) for kind, file in files.items())
-    assert wanted_reports(options) == Wanted(found, quiet)
+    assert wanted_reports(options, OF_RUN) == Wanted(found, quiet)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_reports_are_named_by_kind(options: list[str], files: dict[str, str], qu
 )
 def test_what_names_no_report_is_told(option: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        wanted_reports([option])
+        wanted_reports([option], OF_RUN)
     assert raised.value.message == f"--report: {message}"
     assert hint in raised.value.hint
+
+
+def test_what_a_comparison_cannot_have_is_told() -> None:
+    assert wanted_reports(["junit=a,markdown=b,json=c"], OF_COMPARISON).files
+    with pytest.raises(UsageError) as raised:
+        wanted_reports(["gitlab-metrics=a"], OF_COMPARISON)
+    assert raised.value.message == "--report: there is no gitlab-metrics of a comparison"
+    assert raised.value.hint

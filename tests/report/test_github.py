@@ -9,15 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import comparison_samples
+from comparison_samples import compared, named
 from report_samples import anything, concluded, finished, with_cases
+from stressrun.errors import ExitCode
 from stressrun.report.cases import Conclusion
 from stressrun.report.github import annotations_of
+from stressrun.run.events import Finished
 from stressrun.scenario.model import Tls
 
 ESCAPES = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
 
 
-def read(conclusion: Conclusion) -> list[tuple[str, dict[str, str], str]]:
+def read(conclusion: Conclusion[Finished]) -> list[tuple[str, dict[str, str], str]]:
     """Commands with their properties and messages."""
     return [_command(line) for line in annotations_of(conclusion)]
 
@@ -95,3 +99,43 @@ def test_whatever_stands_in_a_name_it_is_no_command_of_its_own(texts: Sequence[s
         assert name == "error"
         assert message == text
         assert properties == {"file": text, "line": "1", "title": f"threshold failed: {text}"}
+
+
+def test_what_has_regressed_is_an_error_on_the_line_of_its_endpoint() -> None:
+    assert read(comparison_samples.concluded()) == [
+        (
+            "error",
+            {
+                "file": "load/sample.yaml",
+                "line": "22",
+                "title": "comparison failed: endpoint checkout",
+            },
+            "regressed: p95 +50 %, +40 % to ∞, from 20.0 ms to 30.0 ms",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "command"),
+    [
+        ("inconclusive", ExitCode.PASSED, "warning"),
+        ("inconclusive", ExitCode.INVALID, "error"),
+        ("interrupted", ExitCode.SIGTERM, "error"),
+    ],
+)
+def test_a_comparison_that_tells_nothing_says_so(
+    verdict: str, code: ExitCode, command: str
+) -> None:
+    event = compared(verdict=verdict, exit_code=code, findings=(), cause="why", remedy="do")
+    found = read(comparison_samples.concluded(replace(event, warnings=("one tree",))))
+    assert found == [
+        (command, {"title": f"comparison: {verdict}"}, "why\ndo"),
+        ("warning", {}, "one tree"),
+    ]
+
+
+@given(anything)
+def test_whatever_stands_in_a_name_of_a_comparison_it_is_no_command_of_its_own(name: str) -> None:
+    (error, *_), warning = read(comparison_samples.concluded(named(name)))
+    assert error == "error"
+    assert warning == ("warning", {}, name)

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import comparison_samples
+from comparison_samples import REGRESSED, compared, named
 from report_samples import THRESHOLDS, anything, concluded, finished, with_cases
+from stressrun.errors import ExitCode
 from stressrun.report.cases import Conclusion
-from stressrun.report.junit import junit
+from stressrun.report.junit import comparison_junit, junit
+from stressrun.run.events import ComparisonFinished, RunFinished
 from verdict_samples import results
 
 ENDS = ("failure", "error", "skipped")
@@ -33,9 +37,21 @@ CHILDREN = {
 }
 
 
-def parsed(conclusion: Conclusion) -> Element:
+def parsed(conclusion: Conclusion[RunFinished]) -> Element:
+    return checked(junit(conclusion))
+
+
+def comparison(
+    event: ComparisonFinished | None = None, secrets: Sequence[str] = ()
+) -> tuple[Element, Element]:
+    """The suites of a comparison's document: of the whole, and of the stage."""
+    whole, stage = checked(comparison_junit(comparison_samples.concluded(event, secrets)))
+    return whole, stage
+
+
+def checked(document: str) -> Element:
     """The document, of which all is checked that the schemas of JUnit XML have in common."""
-    root = ElementTree.fromstring(junit(conclusion).encode())
+    root = ElementTree.fromstring(document.encode())
     assert root.tag == "testsuites"
     for element in root.iter():
         optional = {"file", "line"} if element.tag == "testcase" else set()
@@ -131,3 +147,61 @@ def test_whatever_stands_in_a_name_or_an_answer_the_document_is_sound(
     root = parsed(replace(conclusion, event=event))
     assert root.get("failures") == str(len(texts))
     assert root.get("errors") == "1"
+
+
+def test_a_comparison_is_a_suite_with_a_case_for_each_finding() -> None:
+    whole, stage = comparison()
+    assert (whole.get("name"), stage.get("name")) == ("sample", "peak")
+    assert ends(whole) == [("the comparison has a verdict", "passed")]
+    assert ends(stage) == [
+        ("endpoint browse", "passed"),
+        ("write audit.update", "passed"),
+        ("write audit.insert", "skipped"),
+        ("endpoint checkout", "failure"),
+    ]
+    (failure,) = stage.iter("failure")
+    assert failure.get("type") == "comparison"
+    assert failure.get("message") == "regressed: p95 +50 %, +40 % to ∞, from 20.0 ms to 30.0 ms"
+    assert (failure.text or "").endswith("\nload/sample.yaml:22")
+    (skipped,) = stage.iter("skipped")
+    message = "inconclusive: a block has too few for a p95, which needs 20"
+    assert skipped.get("message") == message
+    assert "orders: index scans: 1 → 3" in stage.findtext("system-out", "")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "end"),
+    [
+        ("passed", ExitCode.PASSED, "passed"),
+        ("inconclusive", ExitCode.PASSED, "skipped"),
+        ("inconclusive", ExitCode.INVALID, "error"),
+        ("invalid", ExitCode.INVALID, "error"),
+        ("interrupted", ExitCode.SIGINT, "error"),
+        ("error", ExitCode.SETUP, "error"),
+    ],
+)
+def test_only_a_comparison_with_a_verdict_is_green(verdict: str, code: ExitCode, end: str) -> None:
+    event = compared(verdict=verdict, exit_code=code, findings=(), cause="because", work=())
+    whole, stage = comparison(event)
+    assert ends(whole) == [("the comparison has a verdict", end)]
+    assert ends(stage) == []
+    assert stage.find("system-out") is None
+
+
+def test_the_findings_of_an_invalid_comparison_are_none() -> None:
+    _, stage = comparison(compared(verdict="invalid", findings=(REGRESSED,)))
+    assert ends(stage) == [("endpoint checkout", "skipped")]
+
+
+def test_secrets_are_in_no_report_of_a_comparison() -> None:
+    event = named("a <geheim> b")
+    document = comparison_junit(comparison_samples.concluded(event, ["<geheim>"]))
+    assert "geheim" not in document
+    assert "a *** b" in document
+
+
+@given(anything)
+def test_whatever_stands_in_a_name_the_document_of_a_comparison_is_sound(name: str) -> None:
+    whole, stage = comparison(named(name))
+    assert [end for _, end in ends(whole)] == ["passed"]
+    assert [end for _, end in ends(stage)] == ["failure", "skipped"]

@@ -12,12 +12,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+import comparison_samples
+from comparison_samples import FINDINGS, REGRESSED, WORK, compared, named
 from findings_samples import COUNTED, QUIET
 from report_samples import anything, concluded, finished, with_cases
 from stressrun.metrics.recorder import Sample
 from stressrun.postgres.findings import LockPair, LockWaits, Party
 from stressrun.report.cases import Conclusion
-from stressrun.report.markdown import MOST, code, fence_around, markdown
+from stressrun.report.comparison_page import comparison_markdown
+from stressrun.report.markdown import markdown
+from stressrun.report.page import MOST, code, fence_around
+from stressrun.run.events import ComparisonFinished, PartWork, RunFinished
 from verdict_samples import results
 
 RENDERER = MarkdownIt("commonmark").enable("table")
@@ -62,8 +67,16 @@ class Rendered(HTMLParser):
             self.plain += data
 
 
-def rendered(conclusion: Conclusion) -> Rendered:
-    page = Rendered(markdown(conclusion))
+def rendered(conclusion: Conclusion[RunFinished]) -> Rendered:
+    return ours(markdown(conclusion))
+
+
+def comparison(event: ComparisonFinished | None = None, secrets: Sequence[str] = ()) -> Rendered:
+    return ours(comparison_markdown(comparison_samples.concluded(event, secrets)))
+
+
+def ours(text: str) -> Rendered:
+    page = Rendered(text)
     assert set(page.tags) <= OURS
     return page
 
@@ -193,3 +206,76 @@ def test_secrets_are_masked_before_they_are_escaped() -> None:
     page = rendered(concluded(event, secrets=["p@ss:word", "browse"]))
     assert page.code[0] == "a *** b"
     assert "browse" not in page.plain + "".join(page.code)
+
+
+def test_a_comparison_begins_with_the_verdict_and_what_has_regressed() -> None:
+    page = comparison(compared(warnings=("one tree",)))
+    assert page.plain.startswith("❌ comparison : failed")
+    assert page.code[1:4] == [compared().cause, compared().remedy, "one tree"]
+    assert page.rows[0][2:] == ["base p95", "head p95", "change", "between", "could see", "verdict"]
+    assert page.rows[1] == [
+        "❌",
+        "endpoint checkout",
+        "20.0 ms",
+        "30.0 ms",
+        "+50 %",
+        "+40 % … ∞",
+        "+10 %",
+        "regressed",
+    ]
+    assert [row[-1] for row in page.rows[2:5]] == ["inconclusive", "improved", "unchanged"]
+    assert "a block has too few for a p95, which needs 20" in page.code
+
+
+def test_the_work_that_changed_stands_above_the_folds_and_the_rest_within() -> None:
+    text = comparison_markdown(comparison_samples.concluded())
+    above, others, same = text.split("<details>")
+    assert "| <code>orders&#58; index scans</code> | 1 | 3 |" in above
+    assert "transactions" not in above
+    assert "9.00 ms → 10.0 ms (+11 %)" in others
+    assert "sequential scans: 1,350 → 1,350\nCPU of api: 2.00 ms → 3.00 ms (+50 %)" in same
+    assert "index scans" not in others + same
+    part = PartWork("browse", WORK.changes[1:])
+    page = comparison(compared(work=(part,)))
+    assert "of  alone: the same by all of 2 counts" in page.plain.replace("browse", "")
+
+
+@pytest.mark.parametrize("verdict", ["invalid", "interrupted", "error", "inconclusive", "passed"])
+def test_every_end_of_a_comparison_has_a_page(verdict: str) -> None:
+    ended = compared(verdict=verdict, findings=(), work=(), cause="", residue=("a <b>",))
+    page = comparison(ended)
+    assert page.rows == []
+    assert "left behind:" in page.plain
+    assert "a <b>" in page.code
+
+
+def test_an_invalid_comparison_calls_nothing_regressed() -> None:
+    page = comparison(compared(verdict="invalid", findings=(REGRESSED,)))
+    assert page.rows[1][0] == "➖"
+    assert page.rows[1][-1] == "no verdict"
+
+
+@given(anything)
+@example("</code></details>| @team `x`")
+def test_whatever_stands_in_a_name_of_a_comparison_it_is_shown_as_code(name: str) -> None:
+    page = comparison(named(name))
+    assert "@" not in page.plain
+    assert page.tags.count("tr") == 1 + 2 + 2 * 2
+    assert page.tags.count("details") == 3
+
+
+def test_a_comparison_of_very_many_endpoints_fits_into_a_comment() -> None:
+    scenario = compared().scenario
+    endpoints = [replace(scenario.endpoints[0], name=f"ä{n}" * 30) for n in range(900)]
+    findings = [replace(FINDINGS[0], row=("endpoint", each.name)) for each in endpoints]
+    event = compared(
+        scenario=replace(scenario, endpoints=tuple(endpoints)), findings=tuple(findings)
+    )
+    text = comparison_markdown(comparison_samples.concluded(event))
+    assert len(text.encode()) <= MOST
+    assert "it is in `comparison.json`" in text
+
+
+def test_secrets_are_in_no_page_of_a_comparison() -> None:
+    page = comparison(named("a <geheim> b"), secrets=["<geheim>"])
+    assert "geheim" not in page.plain + "".join(page.code)

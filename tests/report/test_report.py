@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.errors import ExitCode, ReportError
+from stressrun.errors import ExitCode
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Sample
 from stressrun.report.console import Console
-from stressrun.report.document import document, write_report
+from stressrun.report.document import document, document_text
 from stressrun.run.events import Note, RunFinished, RunStarted, StageFinished, StageStarted
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Tls
@@ -44,16 +44,18 @@ def finished() -> RunFinished:
 
 
 def test_the_two_copies_of_the_schemas_are_the_same() -> None:
-    for package, name in (("report", "report"), ("scenario", "scenario")):
+    for package, name in (
+        ("report", "report"),
+        ("report", "comparison"),
+        ("scenario", "scenario"),
+    ):
         truth = ROOT / "src" / "stressrun" / package / f"{name}.schema.json"
         assert (ROOT / "schema" / f"{name}.schema.json").read_text() == truth.read_text()
 
 
-def test_the_report_follows_its_schema(tmp_path: Path) -> None:
-    path = write_report(finished(), tmp_path / "new" / "folder")
+def test_the_report_follows_its_schema() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
-    jsonschema.validate(json.loads(path.read_text()), SCHEMA)
-    assert [file.name for file in path.parent.iterdir()] == ["report.json"]
+    jsonschema.validate(json.loads(document_text(finished())), SCHEMA)
 
 
 def test_the_schema_knows_every_key_of_the_report() -> None:
@@ -159,20 +161,6 @@ def test_the_report_holds_the_first_failures_and_what_requests_needed_besides() 
     assert row["samples"] == [
         {"error": "status 503", "detail": "", "request": "GET /", "answer": "503 Busy"}
     ]
-
-
-def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("the one before")
-    bad = replace(finished(), verdict=object())
-    with pytest.raises(TypeError):
-        write_report(bad, tmp_path)
-    assert (tmp_path / "report.json").read_text() == "the one before"
-
-
-def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ReportError, match="could not be written"):
-        write_report(finished(), tmp_path / "file")
 
 
 def test_the_console_tells_the_whole_run() -> None:

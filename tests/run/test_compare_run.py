@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import jsonschema
 import psutil
 import pytest
 from database_server import installed_with_statements
-from runs import ROOT, Ended, Run, stressrun
+from runs import ENVIRON, PATIENCE, ROOT, Ended, Run, git, stressrun
 
 from stressrun.safety.ledger import open_ledger
 
 SHOP = ROOT / "benchmarks" / "scenarios" / "compare.yaml"
+SCHEMA = json.loads((ROOT / "schema" / "comparison.schema.json").read_text())
 SERVICE = """\
 import sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,17 +55,6 @@ compare: {block: 250ms, warm_up: 50ms}
 """
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
-
-
 def write_service(folder: Path, delay: float) -> None:
     (folder / "service.py").write_text(SERVICE.replace("DELAY", str(delay)))
 
@@ -79,7 +73,14 @@ def project(tmp_path: Path) -> Path:
 def comparison(ended: Ended) -> dict[str, Any]:
     path = ended.directory / ".stressrun" / ended.run_id / "comparison.json"
     found: dict[str, Any] = json.loads(path.read_text())
+    jsonschema.validate(found, SCHEMA)
     return found
+
+
+def cases(report: Path) -> dict[str | None, list[str]]:
+    """What stands within each case of a JUnit report."""
+    root = ElementTree.parse(report).getroot()
+    return {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
 
 
 def assert_told(ended: Ended, code: int, cause: str) -> None:
@@ -109,7 +110,13 @@ def assert_nothing_is_left(ended: Ended) -> None:
 
 def test_a_slower_commit_has_regressed(project: Path) -> None:
     write_service(project, 0.060)
-    ended = stressrun(project, "compare", "s.yaml", "--pairs=5")
+    reports = "junit=r/junit.xml,markdown=r/page.md,json=r/comparison.json"
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(project),
+        "GITHUB_STEP_SUMMARY": str(project / "summary"),
+    }
+    ended = stressrun(project, "compare", "s.yaml", "--pairs=5", f"--report={reports}", **github)
     assert_told(ended, 1, "regressed: endpoint home (p95 +")
     assert " · base: " in ended.output
     assert ", where it left main · run " in ended.output
@@ -117,6 +124,21 @@ def test_a_slower_commit_has_regressed(project: Path) -> None:
     assert (finding["name"], finding["verdict"], finding["pairs"]) == ("home", "regressed", 5)
     base, head = finding["figure"]["base"], finding["figure"]["head"]
     assert base < 0.060 <= head
+    assert cases(project / "r" / "junit.xml") == {
+        "the comparison has a verdict": [],
+        "endpoint home": ["failure"],
+    }
+    page = (project / "r" / "page.md").read_text()
+    assert page.startswith("### ❌ comparison <code>two commits</code>: failed\n")
+    assert (project / "summary").read_text() == f"\n{page}"
+    assert json.loads((project / "r" / "comparison.json").read_text()) == comparison(ended)
+    stopped = re.search(r"^::stop-commands::(\w+)\n(.*)\n::\1::\n(.*)", ended.output, re.M | re.S)
+    assert stopped is not None, ended.output
+    assert "verdict: failed" in stopped[2]
+    assert re.fullmatch(
+        r"::error file=s.yaml,line=6,title=comparison failed%3A endpoint home::regressed: p95 .*\n",
+        stopped[3],
+    )
     assert_nothing_is_left(ended)
 
 
@@ -152,6 +174,22 @@ def test_a_side_whose_preparation_fails_ends_it(project: Path) -> None:
 
 
 @pytest.mark.faults
+def test_a_secret_of_base_alone_is_told_nowhere(project: Path) -> None:
+    told = "raise SystemExit(f'no {os.environ[chr(75)]} will do')"
+    (project / "service.py").write_text(f"import os\n{told}\n")
+    secret = "--set=services.api.env={K: '${API_TOKEN:-none}'}"
+    reports = "--report=junit=j.xml,markdown=p.md"
+    ended = stressrun(
+        project, "compare", "s.yaml", secret, reports, "--base-env=API_TOKEN=geheim-17"
+    )
+    assert_told(ended, 3, "service 'api' ended")
+    assert "no *** will do" in ended.output
+    written = (ended.output, *((project / name).read_text() for name in ("j.xml", "p.md")))
+    assert not any("geheim-17" in text for text in written)
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
 def test_a_service_of_base_that_does_not_start_is_named(project: Path) -> None:
     git(project, "mv", "service.py", "old.py")
     git(project, "commit", "-qm", "two")
@@ -163,7 +201,8 @@ def test_a_service_of_base_that_does_not_start_is_named(project: Path) -> None:
 
 @contextmanager
 def comparing(project: Path) -> Iterator[Run]:
-    run = Run(project, "compare", "s.yaml", "--set=compare.block=20s")
+    reports = "--report=markdown=lost/page.md,junit=j.xml"
+    run = Run(project, "compare", "s.yaml", "--set=compare.block=20s", reports)
     try:
         run.wait_for("pairs of blocks")
         yield run
@@ -173,10 +212,37 @@ def comparing(project: Path) -> Iterator[Run]:
 
 def test_a_signal_ends_both_sides(project: Path) -> None:
     with comparing(project) as run:
+        (project / "lost").rmdir()
+        (project / "lost").write_text("a file where the folder was")
         run.signal(signal.SIGINT)
         ended = run.end()
     assert_told(ended, 130, "stopped by SIGINT")
+    assert "error: the report could not be written to lost/page.md" in ended.output
     assert comparison(ended)["verdict"] == "interrupted"
+    assert cases(project / "j.xml") == {"the comparison has a verdict": ["error"]}
+    assert_nothing_is_left(ended)
+
+
+def test_neither_a_reader_that_goes_nor_an_odd_name_disturbs_it(project: Path) -> None:
+    odd = "--set=name='ü <@team> | 🚀'"
+    command = [sys.executable, "-m", "stressrun", "compare", "s.yaml", "--pairs=1", odd]
+    piped = subprocess.run(
+        ["bash", "-c", '"$@" | head -n 1; exit ${PIPESTATUS[0]}', "bash", *command],
+        cwd=project,
+        env={**ENVIRON, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (piped.returncode, piped.stderr) == (0, "")
+    first = re.fullmatch(
+        r"stressrun compare \\xfc <@team> \| \\U0001f680 .* run (\S+)\n", piped.stdout
+    )
+    assert first is not None, piped.stdout
+    ended = Ended(0, f" · run {first[1]}\n", project)
+    assert comparison(ended)["run"]["scenario"] == "ü <@team> | 🚀"
+    assert comparison(ended)["verdict"] == "inconclusive"
     assert_nothing_is_left(ended)
 
 
@@ -277,6 +343,8 @@ def test_each_block_finds_the_stock_as_it_was_seeded_where_that_is_wanted(
         (["--against=nowhere"], 2, "git knows no commit 'nowhere'"),
         (["--base-env=A"], 2, "--base-env takes NAME=VALUE, not 'A'"),
         (["--budget=soon"], 2, "--budget: "),
+        (["--report=gitlab-metrics=m"], 2, "--report: there is no gitlab-metrics of a comparison"),
+        (["--report=junit=service.py/j.xml"], 7, "no report can be written to service.py/j.xml"),
         (["--set=compare.stage=peak"], 2, "no stage 'peak'"),
         (["--set=compare.figure=errors"], 2, "expected a percentile or mean, not 'errors'"),
         (["--set=environment=production"], 6, "its environment is production"),

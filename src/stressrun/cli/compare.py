@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import trio
 
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
+from stressrun.cli.reports import OF_COMPARISON, Reports, report_option, wanted_reports
 from stressrun.compare.comparison import Base, Comparison, Options
 from stressrun.compare.worktree import Repository
 from stressrun.errors import UsageError
-from stressrun.report.comparison import comparison_lines, write_comparison
+from stressrun.report.comparison import comparison_lines
+from stressrun.report.notices import warnings
+from stressrun.report.output import Output
+from stressrun.run.events import ComparisonFinished
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded, load
 from stressrun.units import parse_duration
@@ -44,6 +49,7 @@ from stressrun.units import parse_duration
 @click.option("--budget", metavar="TIME", help="How long it may take, such as 5m.")
 @click.option("--isolate", is_flag=True, help="Compare one endpoint after the other.")
 @click.option("--strict", is_flag=True, help="Exit with 4 where it is inconclusive.")
+@report_option
 def compare(
     file: Path,
     environment: str | None,
@@ -56,8 +62,10 @@ def compare(
     budget: str | None,
     isolate: bool,
     strict: bool,
+    reports: tuple[str, ...],
 ) -> int:
     """Compare the working tree with a commit, under the load of SCENARIO."""
+    wanted = wanted_reports(reports, OF_COMPARISON)
 
     def load_with(path: Path, variables: Mapping[str, str]) -> Loaded:
         environ = {**os.environ, **variables}
@@ -78,21 +86,26 @@ def compare(
         isolated=isolate,
         strict=strict,
     )
-    mask = Mask(head.secrets)
-    comparison = Comparison(head, options, lambda text: click.echo(f"  {text}"))
-    click.echo(
-        mask.text(
-            f"stressrun compare {head.scenario.name} · {file} · base: {options.base.label} · "
-            f"run {comparison.run_id}"
-        )
+    output = Output(sys.stdout, Mask(head.secrets))
+    comparison = Comparison(head, options, lambda text: output.tell(f"  {text}"))
+    written = Reports(OF_COMPARISON, output, head, file, comparison.directory, wanted, os.environ)
+    written.check()
+    output.tell(
+        f"stressrun compare {head.scenario.name} · {file} · base: {options.base.label} · "
+        f"run {comparison.run_id}"
     )
-    finished = trio.run(comparison.run)
-    signals.run_is_over()
-    for line in comparison_lines(finished):
-        click.echo(mask.text(line))
-    click.echo(f"report: {write_comparison(finished, comparison.directory)}")
+    for line in warnings(head.scenario):
+        output.tell(f"  warning: {line}")
+    written.begin()
+
+    def reporting(event: ComparisonFinished) -> None:
+        output.tell(*map(comparison.mask.text, comparison_lines(event)))
+        written.write(event, comparison.mask)
+        signals.run_is_over()
+
+    finished = trio.run(comparison.run, reporting)
     signals.ignore()
-    return int(finished.judgement.exit_code)
+    return written.exit_code(finished.exit_code)
 
 
 def _base(against: str | None, *, configured: bool) -> Base:

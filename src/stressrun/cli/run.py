@@ -11,15 +11,14 @@ import trio
 
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
-from stressrun.cli.output import tell
-from stressrun.cli.reports import Reports, wanted_reports
+from stressrun.cli.reports import OF_RUN, Reports, report_option, wanted_reports
 from stressrun.data.suggest import did_you_mean
-from stressrun.errors import ExitCode, UsageError
+from stressrun.errors import UsageError
 from stressrun.report.console import Console
 from stressrun.report.files import check_writable
 from stressrun.report.once import OnceConsole
 from stressrun.run.controller import Controller, Options
-from stressrun.run.events import Event, RunFinished
+from stressrun.run.events import Event, RunFinished, RunStarted
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded, load
 
@@ -32,14 +31,7 @@ from stressrun.scenario.load import Loaded, load
     type=click.Path(file_okay=False, path_type=Path),
     help="Put report.json here instead of .stressrun/RUN_ID.",
 )
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    metavar="KIND=FILE[,…]",
-    help="Write a report besides report.json: junit, markdown, gitlab-metrics or json. `none`: "
-    "without annotations and step summary in GitHub Actions. Repeatable.",
-)
+@report_option
 @click.option("--keep", is_flag=True, help="Leave services and data as they are at the end.")
 @click.option(
     "--once",
@@ -70,7 +62,7 @@ def run(
     if once and (report_dir is not None or reports):
         option = "--report" if report_dir is None else "--report-dir"
         raise UsageError("--once writes no report", hint=f"leave out {option}")
-    wanted = wanted_reports(reports)
+    wanted = wanted_reports(reports, OF_RUN)
     loaded = load(
         scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
     )
@@ -80,17 +72,21 @@ def run(
     options = Options(file=scenario, report_directory=report_dir, keep=keep)
     controller = Controller(loaded, options)
     directory = report_dir or controller.directory
-    written = Reports(console, loaded, scenario, directory, wanted, os.environ)
+    written = Reports(OF_RUN, console, loaded, scenario, directory, wanted, os.environ)
     if report_dir is not None:
         check_writable(report_dir / "report.json", "--report-dir")
     written.check()
-    controller.listeners += [console, written]
+
+    def reporting(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            written.begin()
+        elif isinstance(event, RunFinished):
+            written.write(event, Mask(loaded.secrets))
+
+    controller.listeners += [console, reporting, _note_the_end]
     finished = trio.run(controller.run)
     signals.ignore()
-    codes = [tell(error) for error in written.errors]
-    if codes and finished.exit_code in _LESS_GRAVE:
-        return int(codes[0])
-    return int(finished.exit_code)
+    return written.exit_code(finished.exit_code)
 
 
 def _run_once(loaded: Loaded, options: Options) -> int:
@@ -119,6 +115,3 @@ def _chosen(loaded: Loaded, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def _note_the_end(event: Event) -> None:
     if isinstance(event, RunFinished):
         signals.run_is_over()
-
-
-_LESS_GRAVE = (ExitCode.PASSED, ExitCode.FAILED, ExitCode.INVALID)

@@ -10,7 +10,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -45,6 +46,7 @@ from stressrun.verdict.target import lost_target
 from stressrun.verdict.work import work_changes
 
 Told = Callable[[str], None]
+Listener = Callable[[ComparisonFinished], None]
 Load = Callable[[Path, Mapping[str, str]], Loaded]
 """Loads a scenario's file with variables besides those of the environment."""
 
@@ -85,7 +87,10 @@ class Options:
 
 
 class Comparison:
-    """Compares once; what happens meanwhile is told in lines of text."""
+    """Compares once; what happens meanwhile is told in lines of text.
+
+    `mask` takes the secrets of both sides out of a text.
+    """
 
     def __init__(self, head: Loaded, options: Options, told: Told) -> None:
         """Raises RefusedError, and UsageError where no stage suits or the sides are not apart."""
@@ -93,10 +98,11 @@ class Comparison:
         blocks.check_sides(head.scenario)
         self.run_id = new_run_id()
         self.directory = options.state / self.run_id
+        self.mask = Mask(head.secrets)
         self._head = head
         self._options = options
         self._told = told
-        self._mask = Mask(head.secrets)
+        self._started_at = datetime.now(UTC)
         self._parts = blocks.parts_of(head.scenario, isolated=options.isolated)
         self._pairs = blocks.pairs_of(head.scenario, options.pairs)
         self._begin = time.monotonic()
@@ -105,13 +111,14 @@ class Comparison:
         self._failure: StressrunError | None = None
         self._ledger: Ledger | None = None
         self._sides: list[Side] = []
+        self._warnings: list[str] = []
         self._residue: list[str] = []
         self._rows: dict[RowKey, Pairs] = {}
         self._results: list[StageResult] = []
         self._work: list[PartWork] = []
 
-    async def run(self) -> ComparisonFinished:
-        """Compare, whatever comes of it."""
+    async def run(self, finished: Listener) -> ComparisonFinished:
+        """Compare, whatever comes of it; `finished` is told before a signal counts again."""
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(watch_signals, self._stop, self._abandon))
             try:
@@ -122,6 +129,7 @@ class Comparison:
             except StressrunError as error:
                 self._failure = error
             compared = self._conclude()
+            finished(compared)
             nursery.cancel_scope.cancel()
         return compared
 
@@ -148,18 +156,17 @@ class Comparison:
         head = Tree(Path.cwd(), environment), self._head
         base, file = self._options.base, self._options.file
         if base.repository is None or base.commit is None:
-            return (
-                Tree(Path.cwd(), base_environment),
-                self._options.load(file, base_environment),
-            ), head
+            return (Tree(Path.cwd(), base_environment), self._load_base(file)), head
         top = worktree.add(base.repository, base.commit, ledger, self.run_id)
         copied = top / base.repository.within(file)
         worktree.complete(top, base.repository, file, self._head.files)
         folder = top / base.repository.within(Path.cwd())
-        return (
-            Tree(folder, base_environment),
-            self._options.load(copied, base_environment),
-        ), head
+        return (Tree(folder, base_environment), self._load_base(copied)), head
+
+    def _load_base(self, file: Path) -> Loaded:
+        base = self._options.load(file, self._options.environments[0])
+        self.mask = Mask((*self._head.secrets, *base.secrets))
+        return base
 
     async def _compare(
         self,
@@ -231,10 +238,11 @@ class Comparison:
             return
         base = self._sides[0].deployment.scenario
         for name in shared_packages(base, repository.top):
-            self._tell(
-                f"warning: {name} is installed in place from {repository.top}, so that base may "
-                "run head's code: have each side install its own (compare: prepare)"
+            self._warnings.append(
+                f"{name} is installed in place from {repository.top}, so that base may run head's "
+                "code: have each side install its own (compare: prepare)"
             )
+            self._tell(f"warning: {self._warnings[-1]}")
 
     async def _do_blocks(
         self, part: Part, deadline: float
@@ -313,21 +321,23 @@ class Comparison:
             work=[change for part in self._work for change in part.changes],
             strict=self._options.strict,
         )
-        mask = self._mask.text
+        mask = self.mask.text
         return ComparisonFinished(
             run_id=self.run_id,
             scenario=scenario,
             file=self._options.file,
+            started_at=self._started_at,
+            ended_at=datetime.now(UTC),
             base=self._options.base.label,
             stage=self._parts[0].stage.name,
             pairs=len(self._results) // 2 // len(self._parts),
             findings=tuple(findings),
             work=tuple(self._work),
-            judgement=replace(
-                judgement,
-                cause=mask(judgement.cause.partition("\n")[0]),
-                remedy=mask(judgement.remedy),
-            ),
+            verdict=judgement.verdict,
+            exit_code=judgement.exit_code,
+            cause=mask(judgement.cause.partition("\n")[0]),
+            remedy=mask(judgement.remedy),
+            warnings=tuple(map(mask, self._warnings)),
             residue=tuple(map(mask, self._residue)),
         )
 
@@ -350,7 +360,7 @@ class Comparison:
         os._exit(128 + number)
 
     def _tell(self, text: str) -> None:
-        self._told(self._mask.text(text))
+        self._told(self.mask.text(text))
 
 
 def _announced(part: Part, pairs: int, scenario: Scenario) -> str:

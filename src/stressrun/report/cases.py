@@ -1,19 +1,23 @@
-"""What a run was judged by, case by case: what the reports for people and CI systems are made of.
+"""What a run or a comparison was judged by, case by case: what other reports are made of.
 
 A new kind of judgement needs a function beside `_threshold_cases`, and no change of a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from stressrun.errors import Position
+from stressrun.errors import ExitCode, Position
+from stressrun.metrics.recorder import RowKey
+from stressrun.report.comparison import finding_found
+from stressrun.report.notices import warnings
 from stressrun.report.tables import invariant_found, threshold_facts, threshold_limit
-from stressrun.run.events import RunFinished
+from stressrun.run.events import ComparisonFinished, Finished, RunFinished
 from stressrun.safety.masking import Mask
+from stressrun.scenario.model import Scenario
 from stressrun.scenario.nodes import Place
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
@@ -21,6 +25,8 @@ from stressrun.verdict.thresholds import Evaluation
 Outcome = Literal["passed", "failed", "skipped"]
 Where = Callable[[Place], Position | None]
 """Finds the line of a scenario file on which a place of the scenario is written, if on any."""
+
+E_co = TypeVar("E_co", bound=Finished, covariant=True)
 
 _NOT_JUDGED = "not judged: the run ended before"
 
@@ -41,17 +47,39 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
-    """A run at its end with all its cases; `mask` takes the secrets out of other texts of it."""
+class Conclusion(Generic[E_co]):
+    """A run or a comparison at its end with all its cases; `what` is the word for it.
 
-    event: RunFinished
+    `mask` takes the secrets out of other texts of it.
+    """
+
+    what: str
+    event: E_co
     cases: tuple[Case, ...]
     mask: Mask
 
     @property
     def has_verdict(self) -> bool:
-        """Whether the run says something about what it tested."""
-        return self.event.verdict in ("passed", "failed")
+        """Whether it says something about what it tested, if only that nothing is certain."""
+        event = self.event
+        return event.verdict in ("passed", "failed") or event.exit_code == ExitCode.PASSED
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to say of the end, each with its word: cause, remedy and so on."""
+        event = self.event
+        told = [("cause", event.cause), ("remedy", event.remedy)]
+        if isinstance(event, RunFinished) and event.partial != event.cause:
+            told.append(("partial", event.partial))
+        told += [("left behind", line) for line in event.residue]
+        return [(word, text) for word, text in told if text]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know about the figures before they are believed, a line each."""
+        event = self.event
+        doubts = event.warnings if isinstance(event, ComparisonFinished) else ()
+        return [*warnings(event.scenario), *doubts]
 
     @property
     def failures_first(self) -> list[Case]:
@@ -60,18 +88,31 @@ class Conclusion:
 
     @property
     def unexplained(self) -> bool:
-        """Whether the run did not pass, and no case says why."""
+        """Whether it did not pass, and no case says why."""
         failed = any(case.outcome == "failed" for case in self.cases)
         return not self.has_verdict or (self.event.verdict == "failed" and not failed)
 
 
-def conclude(event: RunFinished, where: Where, mask: Mask) -> Conclusion:
+def conclude(event: RunFinished, where: Where, mask: Mask) -> Conclusion[RunFinished]:
     """The conclusion of a run. Where it is invalid no case says anything: its figures do not."""
     cases = [*_threshold_cases(event, where), *_invariant_cases(event, where)]
+    return Conclusion("stress test", event, _told(cases, event, mask), mask)
+
+
+def conclude_comparison(
+    event: ComparisonFinished, where: Where, mask: Mask
+) -> Conclusion[ComparisonFinished]:
+    """The conclusion of a comparison, as that of a run: its cases are the findings in order."""
+    cases = _told(_comparison_cases(event, where), event, mask)
+    return Conclusion("comparison", event, cases, mask)
+
+
+def _told(cases: Iterable[Case], event: Finished, mask: Mask) -> tuple[Case, ...]:
     if event.verdict == "invalid":
-        cases = [_unjudged(case) for case in cases]
-    masked = (replace(case, name=mask.text(case.name), told=mask.text(case.told)) for case in cases)
-    return Conclusion(event, tuple(masked), mask)
+        cases = map(_unjudged, cases)
+    return tuple(
+        replace(case, name=mask.text(case.name), told=mask.text(case.told)) for case in cases
+    )
 
 
 def _unjudged(case: Case) -> Case:
@@ -112,6 +153,28 @@ def _invariant_cases(event: RunFinished, where: Where) -> Iterator[Case]:
             told=f"after {stage.name}: {told}",
             where=where(invariant.place),
         )
+
+
+def _comparison_cases(event: ComparisonFinished, where: Where) -> Iterator[Case]:
+    outcomes: dict[str, Outcome] = {"regressed": "failed", "inconclusive": "skipped"}
+    for finding in event.findings:
+        yield Case(
+            kind="comparison",
+            name=finding.name,
+            stage=event.stage,
+            outcome=outcomes.get(finding.verdict, "passed"),
+            told=finding_found(finding),
+            where=where(_place(finding.row, event.scenario)),
+        )
+
+
+def _place(row: RowKey, scenario: Scenario) -> Place:
+    """Where the endpoint is written, or the write mix of an operation."""
+    kind, name = row
+    if kind == "operation":
+        mixes = [mix.name for mix in scenario.writes]
+        return ("writes", mixes.index(name.partition(".")[0]))
+    return ("endpoints", [endpoint.name for endpoint in scenario.endpoints].index(name))
 
 
 def _outcome(judged: Evaluation | Answer | None) -> Outcome:

@@ -1,64 +1,59 @@
-"""What came out of a comparison: as text, and as `comparison.json`."""
+"""What came out of a comparison, as text: rows, tables and lines."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from stressrun import __version__
-from stressrun.report.files import write_whole
 from stressrun.report.tables import table
 from stressrun.run.events import ComparisonFinished, PartWork
 from stressrun.units import format_duration
 from stressrun.verdict.comparison import Change, Finding, format_change
 from stressrun.verdict.work import WorkChange
 
-REPORT_VERSION = 1
 _MOST_WORK = 12
 
 
-def write_comparison(event: ComparisonFinished, directory: Path) -> Path:
-    """Write `comparison.json` into a directory and return its path. Raises ReportError."""
-    path = directory / "comparison.json"
-    write_whole(path, json.dumps(_document(event), indent=2, ensure_ascii=False) + "\n")
-    return path
-
-
 def comparison_lines(event: ComparisonFinished) -> Iterator[str]:
-    """The findings, the other figures, the work for each request, and the verdict."""
+    """The findings, the other figures, the work for each iteration, and the verdict."""
     if event.findings:
         yield ""
-        yield _findings(event.findings)
+    yield from figure_lines(event)
+    yield ""
+    for line in event.residue:
+        yield f"left behind: {line}"
+    yield f"verdict: {event.verdict} (exit code {int(event.exit_code)})"
+    if event.cause:
+        yield f"cause: {event.cause}"
+    if event.remedy:
+        yield f"remedy: {event.remedy}"
+
+
+def figure_lines(event: ComparisonFinished) -> Iterator[str]:
+    """All that was measured: the findings, the other figures, the work for each iteration."""
+    if event.findings:
+        yield table(("", *finding_columns(event)), map(finding_row, event.findings))
         for finding in event.findings:
             if finding.reason:
                 yield f"  {finding.name}: {finding.reason}"
         yield ""
         yield "not judged"
         yield ""
-        yield _others(event.findings)
+        yield others_table(event.findings)
     for part in event.work:
-        yield from _work(part)
-    yield ""
-    for line in event.residue:
-        yield f"left behind: {line}"
-    judgement = event.judgement
-    yield f"verdict: {judgement.verdict} (exit code {int(judgement.exit_code)})"
-    if judgement.cause:
-        yield f"cause: {judgement.cause}"
-    if judgement.remedy:
-        yield f"remedy: {judgement.remedy}"
+        if part.changes:
+            yield ""
+            yield f"work for each iteration{f' of {part.only} alone' if part.only else ''}"
+            yield from (f"  {line}" for line in _work(part))
 
 
-def _findings(findings: Sequence[Finding]) -> str:
-    figure = findings[0].primary.figure
-    headers = ("", f"base {figure}", f"head {figure}", "change", "between", "could see", "verdict")
-    return table(headers, [_row(finding) for finding in findings])
+def finding_columns(event: ComparisonFinished) -> tuple[str, ...]:
+    """What stands above the columns of `finding_row`, from the second on."""
+    figure = event.scenario.compare.figure
+    return (f"base {figure}", f"head {figure}", "change", "between", "could see", "verdict")
 
 
-def _row(finding: Finding) -> list[str]:
+def finding_row(finding: Finding) -> list[str]:
+    """A finding in a row: its name, then its figures and its verdict."""
     between = smallest = "—"
     if finding.low is not None and finding.high is not None and finding.smallest is not None:
         between = f"{format_change(finding.low)} … {format_change(finding.high)}"
@@ -74,7 +69,17 @@ def _row(finding: Finding) -> list[str]:
     ]
 
 
-def _others(findings: Sequence[Finding]) -> str:
+def finding_found(finding: Finding) -> str:
+    """`regressed: p95 +12 %, +8.0 % to +16 %, from 20.0 ms to 22.4 ms`; or why that is not told."""
+    times = ""
+    if finding.effect is not None:
+        base, head = _time(finding.primary.base), _time(finding.primary.head)
+        times = f", from {base} to {head}"
+    return f"{finding.verdict}: {finding.told}{times}"
+
+
+def others_table(findings: Sequence[Finding]) -> str:
+    """The figures that are shown and not judged, a row for each finding."""
     names = [change.figure for change in findings[0].others]
     rows = [[finding.name, *map(_other, finding.others)] for finding in findings]
     return table(("", *names), rows)
@@ -86,25 +91,39 @@ def _other(change: Change) -> str:
     return f"{_time(change.base)} → {_time(change.head)} ({_change(change.ratio)})"
 
 
+def changed_work(part: PartWork) -> list[WorkChange]:
+    """What head does more or less of than base."""
+    return [change for change in part.changes if change.changed]
+
+
+def same_work(part: PartWork) -> str:
+    """That no count has changed, with how many there are."""
+    counts = sum(not change.seconds for change in part.changes)
+    return f"the same by all of {counts} counts of the database's"
+
+
+def work_line(change: WorkChange) -> str:
+    """`orders: index scans: 1 → 3`; of CPU time also by how much."""
+    if not change.seconds:
+        return f"{change.name}: {work_count(change.base)} → {work_count(change.head)}"
+    base, head = format_duration(change.base), format_duration(change.head)
+    ratio = change.head / change.base - 1 if change.base else None
+    return f"{change.name}: {base} → {head} ({_change(ratio)})"
+
+
+def work_count(count: float) -> str:
+    """Three digits that count, and all of a larger number: `0.337`, `1,350`."""
+    return f"{count:,.0f}" if count >= 999.5 else f"{count:.3g}"
+
+
 def _work(part: PartWork) -> Iterator[str]:
-    if not part.changes:
-        return
-    changed = [change for change in part.changes if change.changed]
-    times = [change for change in part.changes if change.seconds]
-    of = f" of {part.only} alone" if part.only else ""
-    yield ""
-    yield f"work for each iteration{of}"
+    changed = changed_work(part)
     if not changed:
-        counts = len(part.changes) - len(times)
-        yield f"  the same by all of {counts} counts of the database's"
-    for change in changed[:_MOST_WORK]:
-        yield f"  {change.name}: {change.base:.3g} → {change.head:.3g}"
+        yield same_work(part)
+    yield from map(work_line, changed[:_MOST_WORK])
     if len(changed) > _MOST_WORK:
-        yield f"  {len(changed) - _MOST_WORK} more: see comparison.json"
-    for change in times:
-        base, head = format_duration(change.base), format_duration(change.head)
-        ratio = change.head / change.base - 1 if change.base else None
-        yield f"  {change.name}: {base} → {head} ({_change(ratio)})"
+        yield f"{len(changed) - _MOST_WORK} more: see comparison.json"
+    yield from (work_line(change) for change in part.changes if change.seconds)
 
 
 def _time(seconds: float | None) -> str:
@@ -113,56 +132,3 @@ def _time(seconds: float | None) -> str:
 
 def _change(change: float | None) -> str:
     return "—" if change is None else format_change(change)
-
-
-def _document(event: ComparisonFinished) -> dict[str, Any]:
-    """Times are seconds, changes are shares of base's figure, work is for each request."""
-    judgement = event.judgement
-    return {
-        "report_version": REPORT_VERSION,
-        "run": {
-            "id": event.run_id,
-            "scenario": event.scenario.name,
-            "file": str(event.file),
-            "random_seed": event.scenario.random_seed,
-            "base": event.base,
-            "stage": event.stage,
-            "pairs": event.pairs,
-            "block": event.scenario.compare.block,
-            "min_effect": event.scenario.compare.min_effect,
-            "stressrun_version": __version__,
-        },
-        "verdict": judgement.verdict,
-        "exit_code": int(judgement.exit_code),
-        "cause": judgement.cause,
-        "remedy": judgement.remedy,
-        "residue": list(event.residue),
-        "findings": [_finding(finding) for finding in event.findings],
-        "work": [
-            {"only": part.only, "changes": [_work_change(change) for change in part.changes]}
-            for part in event.work
-        ],
-    }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    kind, name = finding.row
-    base, head = finding.failed
-    return {
-        "kind": kind,
-        "name": name,
-        "verdict": finding.verdict,
-        "figure": asdict(finding.primary),
-        "effect": finding.effect,
-        "low": finding.low,
-        "high": finding.high,
-        "smallest": finding.smallest,
-        "pairs": finding.pairs,
-        "failed": {"base": base, "head": head},
-        "others": [asdict(change) for change in finding.others],
-        "reason": finding.reason,
-    }
-
-
-def _work_change(change: WorkChange) -> dict[str, Any]:
-    return {**asdict(change), "changed": change.changed}

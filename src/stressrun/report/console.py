@@ -11,6 +11,7 @@ from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.generator import generator_lines
 from stressrun.report.notices import warnings
+from stressrun.report.output import Output
 from stressrun.report.tables import (
     http_lines,
     invariant_lines,
@@ -37,13 +38,11 @@ from stressrun.scenario.model import Scenario
 from stressrun.units import format_duration, format_rate
 
 
-class Console:
-    """Writes events to a stream; a stream that is gone does not disturb the run."""
+class Console(Output):
+    """Writes events to a stream."""
 
     def __init__(self, stream: TextIO, mask: Mask) -> None:
-        self._stream = stream
-        self._mask = mask
-        self._gone = False
+        super().__init__(stream, mask)
         self._sampled = False
         self._scenario: Scenario | None = None
         self._run_id = ""
@@ -75,15 +74,10 @@ class Console:
                 self._run_finished(event)
 
     def report_written(self, path: Path) -> None:
-        """Say where the report is."""
-        self._write(f"report: {path}")
+        """Say where the report is, and what else is in it."""
+        super().report_written(path)
         if self._sampled:
             self._write("  it has the requests and answers of the first failures of each kind")
-
-    def tell(self, *lines: str) -> None:
-        """Write lines that come of no event."""
-        for line in lines:
-            self._write(line)
 
     def _kept(self, event: Kept) -> None:
         self._write("\nkept as it is (--keep):")
@@ -131,18 +125,6 @@ class Console:
             self._write(f"cause: {event.cause}")
         if event.remedy:
             self._write(f"remedy: {event.remedy}")
-
-    def _write(self, text: str) -> None:
-        self._write_raw(self._mask.text(text))
-
-    def _write_raw(self, text: str) -> None:
-        if self._gone:
-            return
-        try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except OSError:
-            self._gone = True
 
 
 def _tick(event: Tick, scenario: Scenario) -> str:

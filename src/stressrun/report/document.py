@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from stressrun import __version__
@@ -13,7 +12,6 @@ from stressrun.load.stage import Generator, Pool, StageResult
 from stressrun.metrics.recorder import LEAST_LAG, Recorder, Row, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
-from stressrun.report.files import write_whole
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
@@ -22,13 +20,6 @@ from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
 REPORT_VERSION = 1
-
-
-def write_report(event: RunFinished, directory: Path) -> Path:
-    """Write `report.json` into a directory and return its path. Raises ReportError."""
-    path = directory / "report.json"
-    write_whole(path, document_text(event))
-    return path
 
 
 def document_text(event: RunFinished) -> str:

@@ -1,4 +1,4 @@
-"""What a run tells GitHub Actions: annotations, as commands among the lines of the job's log."""
+"""What GitHub Actions is told: annotations, as commands among the lines of the job's log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 from stressrun.report.cases import Case, Conclusion
-from stressrun.report.notices import warnings
+from stressrun.run.events import Finished
 
 SUMMARY_BYTES = 2**20
 """The most that GitHub takes as a step's summary."""
@@ -32,7 +32,7 @@ def resume(word: str) -> str:
     return f"::{word}::"
 
 
-def annotations_of(conclusion: Conclusion) -> Iterator[str]:
+def annotations_of(conclusion: Conclusion[Finished]) -> Iterator[str]:
     """Commands that show what failed on its line of the scenario, and what there is to warn of."""
     errors = list(_errors(conclusion))
     shown = errors if len(errors) <= _MOST else errors[: _MOST - 1]
@@ -40,18 +40,23 @@ def annotations_of(conclusion: Conclusion) -> Iterator[str]:
     if len(shown) < len(errors):
         more = len(errors) - len(shown)
         yield _command("error", f"{more} more failed: see the step's summary, or its log")
-    for line in warnings(conclusion.event.scenario):
-        yield _command("warning", line)
+    if conclusion.event.verdict == "inconclusive" and not conclusion.unexplained:
+        yield _verdict("warning", conclusion)
+    for line in conclusion.warnings:
+        yield _command("warning", conclusion.mask.text(line))
 
 
-def _errors(conclusion: Conclusion) -> Iterator[str]:
-    event = conclusion.event
+def _errors(conclusion: Conclusion[Finished]) -> Iterator[str]:
     if conclusion.unexplained:
-        lines = [line for line in (event.cause, event.remedy, *event.residue) if line]
-        yield _command("error", "\n".join(lines), title=f"stress test: {event.verdict}")
+        yield _verdict("error", conclusion)
     for case in conclusion.cases:
         if case.outcome == "failed":
             yield _failure(case)
+
+
+def _verdict(name: str, conclusion: Conclusion[Finished]) -> str:
+    told = "\n".join(text for _, text in conclusion.facts)
+    return _command(name, told, title=f"{conclusion.what}: {conclusion.event.verdict}")
 
 
 def _failure(case: Case) -> str:

@@ -15,6 +15,7 @@ from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import summarise
 from stressrun.report.cases import Conclusion
 from stressrun.report.tables import ordered
+from stressrun.run.events import RunFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ _FAMILIES = (
 )
 
 
-def gitlab_metrics(conclusion: Conclusion) -> str:
+def gitlab_metrics(conclusion: Conclusion[RunFinished]) -> str:
     """Whether the run passed, and the figures of the stages that are judged.
 
     Without a verdict there are no figures: those of a run that was cut short compare with nothing.
@@ -99,7 +100,9 @@ def _gauge(name: str, unit: str, about: str) -> Iterator[str]:
     yield f"# HELP {name} {about}"
 
 
-def _samples(family: _Family, result: StageResult, conclusion: Conclusion) -> Iterator[str]:
+def _samples(
+    family: _Family, result: StageResult, conclusion: Conclusion[RunFinished]
+) -> Iterator[str]:
     for key in ordered(conclusion.event.scenario, result.books):
         value = family.value(result.books.rows[key], result.elapsed)
         if value is None:

@@ -1,4 +1,4 @@
-"""The run as JUnit XML, for the test views of CI systems: a stage is a suite, a threshold a case.
+"""A run or a comparison as JUnit XML, for the test views of CI systems: a stage is a suite.
 
 What names no stage is in the first suite, which is of the whole run, with a case of its own for
 whether there is a verdict at all: a run without one is an error, whatever else it measured.
@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from stressrun.load.stage import StageResult
 from stressrun.report.cases import Case, Conclusion
+from stressrun.report.comparison import figure_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.tables import stage_figures, stage_table, stage_title
+from stressrun.run.events import ComparisonFinished, Finished, RunFinished
+from stressrun.scenario.model import Scenario
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 # All that XML 1.0 cannot hold, not even escaped.
@@ -23,23 +27,46 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
-def junit(conclusion: Conclusion) -> str:
-    """The document, with a declaration; `time` of a stage and its cases is what it lasted."""
-    event, mask = conclusion.event, conclusion.mask.text
-    name = mask(event.scenario.name)
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A stage that is a suite; `figures` None: it was not come to."""
+
+    name: str
+    seconds: float
+    figures: str | None
+
+
+def junit(conclusion: Conclusion[RunFinished]) -> str:
+    """The document of a run; `time` of a stage and its cases is what it lasted."""
+    event = conclusion.event
     results = {result.stage.name: result for result in event.stages}
-    lasted = (event.ended_at - event.started_at).total_seconds()
+    stages = [
+        _stage(stage.name, results.get(stage.name), event.scenario)
+        for stage in event.scenario.stages
+    ]
+    return _document(conclusion, "the run has a verdict", stages)
+
+
+def comparison_junit(conclusion: Conclusion[ComparisonFinished]) -> str:
+    """The document of a comparison; every `time` in it is what all of it lasted."""
+    event = conclusion.event
+    figures = "\n".join(figure_lines(event)) if event.findings else None
+    stage = _Stage(event.stage, _lasted(event), figures)
+    return _document(conclusion, "the comparison has a verdict", [stage])
+
+
+def _document(conclusion: Conclusion[Finished], question: str, stages: Sequence[_Stage]) -> str:
+    """The document, with a declaration; the `question` is whether there is a verdict."""
+    event, mask = conclusion.event, conclusion.mask.text
+    name, lasted = mask(event.scenario.name), _lasted(event)
     root = Element("testsuites", _attributes(name=f"stressrun {name}", time=f"{lasted:.3f}"))
     whole = _suite(root, name, name, _of(conclusion, None), lasted)
-    whole.insert(0, _verdict(conclusion, name, lasted))
-    for stage in event.scenario.stages:
-        result = results.get(stage.name)
-        elapsed = 0.0 if result is None else result.elapsed
-        title = mask(stage.name)
-        suite = _suite(root, title, f"{name}.{title}", _of(conclusion, stage.name), elapsed)
-        if result is not None:
-            output = SubElement(suite, "system-out")
-            output.text = _clean(mask(_figures(result, conclusion)))
+    whole.insert(0, _verdict(conclusion, question, name, lasted))
+    for stage in stages:
+        title, cases = mask(stage.name), _of(conclusion, stage.name)
+        suite = _suite(root, title, f"{name}.{title}", cases, stage.seconds)
+        if stage.figures is not None:
+            SubElement(suite, "system-out").text = _clean(mask(stage.figures))
     for suite in root:
         suite.set("timestamp", f"{event.started_at:%Y-%m-%dT%H:%M:%S}")
         _count(suite)
@@ -50,7 +77,19 @@ def junit(conclusion: Conclusion) -> str:
     return f"{_DECLARATION}\n{ElementTree.tostring(root, encoding='unicode')}\n"
 
 
-def _of(conclusion: Conclusion, stage: str | None) -> list[Case]:
+def _stage(name: str, result: StageResult | None, scenario: Scenario) -> _Stage:
+    if result is None:
+        return _Stage(name, 0.0, None)
+    parts = [stage_title(result.stage), stage_figures(result), "", stage_table(result, scenario)]
+    figures = "\n".join([*parts, "", *failure_lines(result, scenario)])
+    return _Stage(name, result.elapsed, figures)
+
+
+def _lasted(event: Finished) -> float:
+    return (event.ended_at - event.started_at).total_seconds()
+
+
+def _of(conclusion: Conclusion[Finished], stage: str | None) -> list[Case]:
     return [case for case in conclusion.cases if case.stage == stage]
 
 
@@ -87,26 +126,23 @@ def _case(case: Case, name: str, class_name: str, seconds: float) -> Element:
     return element
 
 
-def _verdict(conclusion: Conclusion, class_name: str, seconds: float) -> Element:
+def _verdict(
+    conclusion: Conclusion[Finished], question: str, class_name: str, seconds: float
+) -> Element:
     """The case of the run itself: that it came to a verdict."""
     event = conclusion.event
-    element = _test("the run has a verdict", class_name, seconds)
+    element = _test(question, class_name, seconds)
     if conclusion.unexplained:
         about = _attributes(type=event.verdict, message=f"{event.verdict}: {event.cause}")
-        partial = "" if event.partial == event.cause else event.partial
-        lines = filter(None, (event.cause, event.remedy, partial, *event.residue))
+        lines = (text for _, text in conclusion.facts)
         SubElement(element, "error", about).text = _clean("\n".join(lines))
+    elif event.verdict == "inconclusive":
+        SubElement(element, "skipped", _attributes(message=event.cause))
     return element
 
 
 def _test(name: str, class_name: str, seconds: float) -> Element:
     return Element("testcase", _attributes(name=name, classname=class_name, time=f"{seconds:.3f}"))
-
-
-def _figures(result: StageResult, conclusion: Conclusion) -> str:
-    scenario = conclusion.event.scenario
-    parts = [stage_title(result.stage), stage_figures(result), "", stage_table(result, scenario)]
-    return "\n".join([*parts, "", *failure_lines(result, scenario)])
 
 
 def _count(parent: Element) -> None:

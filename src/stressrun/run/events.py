@@ -15,7 +15,6 @@ from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
-from stressrun.verdict.judgement import Judgement
 from stressrun.verdict.thresholds import Evaluation
 from stressrun.verdict.work import WorkChange
 
@@ -109,21 +108,29 @@ class PartWork:
 class ComparisonFinished:
     """What came out of a comparison with `base`, over `pairs` of blocks of a stage's load.
 
-    `residue` names what is left behind.
+    `cause` and `remedy` are one line each, empty when it passed. `warnings` say what makes the
+    findings doubtful; `residue` names what is left behind.
     """
 
     run_id: str
     scenario: Scenario
     file: Path
+    started_at: datetime
+    ended_at: datetime
     base: str
     stage: str
     pairs: int
     findings: tuple[Finding, ...]
     work: tuple[PartWork, ...]
-    judgement: Judgement
+    verdict: str
+    exit_code: ExitCode
+    cause: str = ""
+    remedy: str = ""
+    warnings: tuple[str, ...] = ()
     residue: tuple[str, ...] = ()
 
 
+Finished = RunFinished | ComparisonFinished
 Event = (
     RunStarted
     | Note
