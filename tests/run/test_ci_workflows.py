@@ -11,10 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from runs import ENVIRON, PATIENCE, ROOT
+from runs import ENVIRON, PATIENCE, ROOT, git
 
 DOCS = ROOT / "docs"
 SCENARIO = Path(__file__).with_name("reported.yaml")
+QUICK = "compare: {pairs: 1, block: 200ms, warm_up: 50ms}\n"
 
 
 def workflow(name: str) -> Any:
@@ -36,7 +37,7 @@ def command_of(commands: list[str]) -> str:
 
 def run(directory: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command of a workflow, in a checkout with a scenario, by the shell that runs it there."""
-    (directory / "stress.yaml").write_text(SCENARIO.read_text())
+    (directory / "stress.yaml").write_text(SCENARIO.read_text() + QUICK)
     installed = directory / "bin" / "stressrun"
     installed.parent.mkdir()
     installed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stressrun "$@"\n')
@@ -106,6 +107,76 @@ def test_the_job_for_gitlab(tmp_path: Path) -> None:
     assert "\nstressrun_passed 1\n" in metrics
 
 
-@pytest.mark.parametrize("name", ["github-actions.yml", "gitlab-ci.yml"])
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository with a change that was merged into main, which has gone on meanwhile."""
+    folder = tmp_path / "origin"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "commit", "-qm", "one", "--allow-empty")
+    git(folder, "checkout", "-qb", "change")
+    git(folder, "commit", "-qm", "two", "--allow-empty")
+    git(folder, "checkout", "-q", "main")
+    git(folder, "commit", "-qm", "three", "--allow-empty")
+    git(folder, "checkout", "-qb", "merged")
+    git(folder, "merge", "-q", "--no-edit", "change")
+    return folder
+
+
+def test_the_comparison_for_github_actions(origin: Path, tmp_path: Path) -> None:
+    (job,) = workflow("github-actions-compare.yml")["jobs"].values()
+    checkout, command = job["steps"][0], command_of([each.get("run", "") for each in job["steps"]])
+    here, summary = tmp_path / "here", tmp_path / "summary"
+    depth = f"--depth={checkout['with']['fetch-depth']}"
+    git(tmp_path, "clone", "-q", depth, "--branch=merged", f"file://{origin}", str(here))
+    summary.touch()
+    ended = run(
+        here,
+        command,
+        CI="true",
+        GITHUB_ACTIONS="true",
+        GITHUB_WORKSPACE=str(here),
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"base: {git(origin, 'rev-parse', 'main')[:9]}, HEAD^1" in ended.stdout
+    assert "::warning title=comparison%3A inconclusive::" in ended.stdout
+    named = {
+        name
+        for step in job["steps"]
+        if step.get("run") != command
+        for name in reports_named_in(step)
+    }
+    assert named == {"reports/", "reports/comparison.md"}
+    assert all((here / name).exists() for name in named)
+    assert summary.read_text() == "\n" + (here / "reports" / "comparison.md").read_text()
+
+
+def test_the_comparison_for_gitlab(origin: Path, tmp_path: Path) -> None:
+    job = workflow("gitlab-ci.yml")["stress-comparison"]
+    assert job["variables"] == {"GIT_DEPTH": "0"}, "git clone has all, as below"
+    here = tmp_path / "here"
+    git(tmp_path, "clone", "-q", "--branch=change", f"file://{origin}", str(here))
+    left = git(origin, "merge-base", "main", "change")
+    ended = run(
+        here,
+        command_of(job["script"]),
+        CI="true",
+        GITLAB_CI="true",
+        CI_PROJECT_DIR=str(here),
+        CI_MERGE_REQUEST_DIFF_BASE_SHA=left,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"base: {left[:9]}, " in ended.stdout
+    named = reports_named_in(job["artifacts"])
+    assert named == {"reports/", *job["artifacts"]["reports"].values()}
+    root = ElementTree.parse(here / job["artifacts"]["reports"]["junit"]).getroot()
+    ends = {case.get("name"): [each.tag for each in case] for case in root.iter("testcase")}
+    assert ends == {"the comparison has a verdict": ["skipped"], "endpoint list": ["skipped"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["github-actions.yml", "github-actions-compare.yml", "gitlab-ci.yml"]
+)
 def test_the_documentation_leads_to_each_workflow(name: str) -> None:
     assert f"(ci/{name})" in (DOCS / "ci.md").read_text()
