@@ -15,7 +15,8 @@ from comparison_samples import compared, concluded, named
 from report_samples import anything
 from stressrun.report.comparison_document import comparison_document, comparison_text
 from stressrun.run.events import ComparisonFinished
-from stressrun.verdict.comparison import compare, paired
+from stressrun.verdict.comparison import SHOWN, compare, paired
+from stressrun.verdict.figures import blocks_of
 from verdict_samples import results
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +59,8 @@ def test_the_schema_knows_every_key() -> None:
 @pytest.mark.parametrize("pairs", [0, 1, 6, 9])
 @pytest.mark.parametrize("figure", ["p95", "p99", "mean"])
 def test_findings_of_any_number_of_pairs_follow_it(pairs: int, figure: str) -> None:
-    blocks = [(results()[2].books, results()[2].books)] * pairs
-    findings = compare(paired(blocks), figure, 0.05)
+    block = blocks_of(results()[2].books, (*SHOWN, figure))
+    findings = compare(paired([(block, block)] * pairs), figure, 0.05)
     document(compared(findings=tuple(findings)))
 
 

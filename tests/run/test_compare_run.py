@@ -18,31 +18,13 @@ import jsonschema
 import psutil
 import pytest
 from database_server import installed_with_statements
+from delayed_service import write_service
 from runs import ENVIRON, PATIENCE, ROOT, Ended, Run, git, stressrun
 
 from stressrun.safety.ledger import open_ledger
 
 SHOP = ROOT / "benchmarks" / "scenarios" / "compare.yaml"
 SCHEMA = json.loads((ROOT / "schema" / "comparison.schema.json").read_text())
-SERVICE = """\
-import sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        time.sleep(DELAY)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *arguments):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 SCENARIO = """\
 version: 1
 name: two commits
@@ -53,10 +35,6 @@ endpoints: [{name: home, request: GET /}]
 stages: [{name: load, duration: 1s, endpoints: {rate: 100/s}}]
 compare: {block: 250ms, warm_up: 50ms}
 """
-
-
-def write_service(folder: Path, delay: float) -> None:
-    (folder / "service.py").write_text(SERVICE.replace("DELAY", str(delay)))
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stressrun.metrics.recorder import Recorder, Row, RowKey
-from stressrun.verdict.comparison import Finding, Pairs, compare, format_change, paired
+from stressrun.metrics.block import Block
+from stressrun.metrics.recorder import Recorder, RowKey
+from stressrun.verdict.comparison import SHOWN, Finding, Pairs, compare, format_change, paired
+from stressrun.verdict.figures import blocks_of
 
 BROWSE: RowKey = ("endpoint", "browse")
 OPPOSITE = {
@@ -22,9 +24,10 @@ OPPOSITE = {
 }
 
 
-def row(milliseconds: float, count: int = 40, failed: int = 0, dropped: int = 0) -> Row:
+def row(milliseconds: float, count: int = 40, failed: int = 0, dropped: int = 0) -> Block:
     """A block in which all take the same time."""
-    found = Row()
+    books = Recorder()
+    found = books.row(*BROWSE)
     found.planned = count + failed + dropped
     found.dropped = dropped
     nanoseconds = round(milliseconds * 1e6)
@@ -32,7 +35,7 @@ def row(milliseconds: float, count: int = 40, failed: int = 0, dropped: int = 0)
         found.succeed(nanoseconds, nanoseconds, 100, 100)
     for _ in range(failed):
         found.fail("status 503", nanoseconds, nanoseconds, 100, 100)
-    return found
+    return blocks_of(books, SHOWN)[BROWSE]
 
 
 def pairs_of(ratios: Iterable[float], base: float = 10.0) -> Pairs:
@@ -95,7 +98,7 @@ def test_too_few_requests_tell_nothing() -> None:
         (row(10, failed=1), row(10, failed=1), "unchanged", ""),
     ],
 )
-def test_what_fails_is_not_fast(base: Row, head: Row, verdict: str, reason: str) -> None:
+def test_what_fails_is_not_fast(base: Block, head: Block, verdict: str, reason: str) -> None:
     finding = found([(base, head)] * 6)
     assert finding.verdict == verdict
     assert reason in finding.reason
@@ -157,7 +160,7 @@ def test_rows_are_paired_by_name_and_what_one_side_lacks_is_empty() -> None:
     base.row("endpoint", "gone").planned = 1
     base.row("step", "e: GET /").planned = 1
     head.row("endpoint", "new").planned = 1
-    rows = paired([(base, head)])
+    rows = paired([(blocks_of(base, SHOWN), blocks_of(head, SHOWN))])
     assert list(rows) == [("endpoint", "gone"), ("endpoint", "new"), ("operation", "w.insert")]
     assert [(b.planned, h.planned) for ((b, h),) in rows.values()] == [(1, 0), (0, 1), (1, 0)]
     assert compare(rows, "p95", 0.05)[0].verdict == "inconclusive"

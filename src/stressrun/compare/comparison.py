@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from stressrun.compare.side import Side, Tree
 from stressrun.compare.worktree import Repository
 from stressrun.errors import ResidueError, StressrunError
 from stressrun.load.stage import StageResult
+from stressrun.metrics.block import Block
 from stressrun.metrics.recorder import RowKey
 from stressrun.run import teardown
 from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
@@ -39,7 +40,8 @@ from stressrun.scenario.model import Scenario
 from stressrun.services.command import shown
 from stressrun.services.process import become_subreaper, kill_remaining_descendants
 from stressrun.units import format_duration
-from stressrun.verdict.comparison import Pairs, change_of, compare, format_change, paired
+from stressrun.verdict.comparison import SHOWN, Pairs, change_of, compare, format_change, paired
+from stressrun.verdict.figures import blocks_of
 from stressrun.verdict.generator import limited, own_fault
 from stressrun.verdict.judgement import judge_comparison
 from stressrun.verdict.target import lost_target
@@ -195,7 +197,7 @@ class Comparison:
     async def _measure(self, part: Part, deadline: float) -> None:
         """Do the blocks of a part; what they have shown is kept."""
         done = await self._do_blocks(part, deadline)
-        self._rows |= paired([(base.books, head.books) for base, head in done])
+        self._rows |= self._paired(done)
         base, head = [await side.finish() for side in self._sides]
         self._work.append(PartWork(part.only, tuple(work_changes(base, head))))
 
@@ -265,12 +267,21 @@ class Comparison:
                 break
         return done
 
+    def _paired(self, done: Sequence[tuple[StageResult, StageResult]]) -> dict[RowKey, Pairs]:
+        """What the blocks of base and head have shown, row by row."""
+        figures = (*SHOWN, self._head.scenario.compare.figure)
+
+        def block(side: StageResult) -> dict[RowKey, Block]:
+            return blocks_of(side.books, figures)
+
+        return paired([(block(base), block(head)) for base, head in done])
+
     def _pair_told(self, number: int, base: StageResult, head: StageResult) -> str:
         """`pair 3 of 8: head's p95 by base's: browse +1.2 %, checkout −0.3 %`."""
         figure = self._head.scenario.compare.figure
         changes = (
             f"{name} {format_change(change)}"
-            for (_, name), pairs in paired([(base.books, head.books)]).items()
+            for (_, name), pairs in self._paired([(base, head)]).items()
             if (change := change_of(pairs, figure)) is not None
         )
         told = ", ".join(islice(changes, _MOST_TOLD)) or "too few values"

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
 
-from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.block import Block
+from stressrun.metrics.recorder import RowKey
 from stressrun.scenario.figures import quantile_of
 from stressrun.units import format_share
-from stressrun.verdict.figures import time_of
 from stressrun.verdict.statistics import (
     hodges_lehmann,
     holm,
@@ -33,7 +33,7 @@ _MOST_FAILURES = 0.2
 # So much more of what was planned fails than did before.
 _MORE_FAILURES = 0.01
 
-Pairs = Sequence[tuple[Row, Row]]
+Pairs = Sequence[tuple[Block, Block]]
 """What base and head did in blocks with the same arrivals, two and two."""
 
 
@@ -97,18 +97,14 @@ def format_change(change: float) -> str:
     return f"{percent:+.{digits}f} %".replace("-", "−")
 
 
-def paired(blocks: Sequence[tuple[Recorder, Recorder]]) -> dict[RowKey, Pairs]:
-    """The endpoints and operations that did something in blocks of base and head."""
-    found: dict[RowKey, None] = {}
-    for books in chain.from_iterable(blocks):
-        found |= dict.fromkeys(
-            key
-            for key, row in books.rows.items()
-            if key[0] in ("endpoint", "operation") and row.planned
-        )
+def paired(
+    blocks: Sequence[tuple[Mapping[RowKey, Block], Mapping[RowKey, Block]]],
+) -> dict[RowKey, Pairs]:
+    """The rows that are in blocks of base or head; what one side lacks did nothing."""
+    found = dict.fromkeys(key for rows in chain.from_iterable(blocks) for key in rows)
     ordered = sorted(found, key=lambda key: key[0] == "operation")
     return {
-        key: [(base.rows.get(key, Row()), head.rows.get(key, Row())) for base, head in blocks]
+        key: [(base.get(key, Block()), head.get(key, Block())) for base, head in blocks]
         for key in ordered
     }
 
@@ -181,24 +177,19 @@ def _judged(
 
 def _ratios(pairs: Pairs, figure: str) -> list[float]:
     """The logarithms of head by base, of the pairs in which both have the figure."""
-    values = ((_figure(base, figure), _figure(head, figure)) for base, head in pairs)
+    values = ((base.figures.get(figure), head.figures.get(figure)) for base, head in pairs)
     return [math.log(head / base) for base, head in values if base and head]
 
 
-def _median(rows: Sequence[Row], figure: str) -> float | None:
-    values = [value for row in rows if (value := _figure(row, figure)) is not None]
+def _median(blocks: Sequence[Block], figure: str) -> float | None:
+    values = [value for block in blocks if (value := block.figures.get(figure)) is not None]
     return median(values) if values else None
 
 
-def _figure(row: Row, figure: str) -> float | None:
-    """In seconds, without the generator's own lag, which is neither base's doing nor head's."""
-    return time_of(figure, row.response_without_lag)
-
-
-def _share(rows: Sequence[Row]) -> float:
+def _share(blocks: Sequence[Block]) -> float:
     """How much of what was planned has failed or was dropped."""
-    planned = sum(row.planned for row in rows)
-    return sum(row.failed + row.dropped for row in rows) / planned if planned else 0.0
+    planned = sum(block.planned for block in blocks)
+    return sum(block.failed + block.dropped for block in blocks) / planned if planned else 0.0
 
 
 def _fails_more(failed: tuple[float, float]) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stressrun.load.stage import StageResult
+from stressrun.metrics.block import Block
 from stressrun.metrics.histogram import Histogram
-from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.postgres.findings import Findings
 from stressrun.postgres.statistics import Statistics
 from stressrun.scenario.figures import ERRORS_OF_KIND, OF_ITERATIONS, is_of_kind, quantile_of
@@ -66,6 +67,24 @@ def of_load(metric: str, row: Row, elapsed: float) -> float | None:
     if metric == "rate":
         return ended / elapsed if elapsed else None
     return time_of(metric, row.response)
+
+
+def blocks_of(books: Recorder, figures: Iterable[str]) -> dict[RowKey, Block]:
+    """The endpoints and operations that did something, with some figures of their response times.
+
+    In seconds, without the generator's own lag, which is neither side's doing.
+    """
+    return {
+        key: _block(row, figures)
+        for key, row in books.rows.items()
+        if key[0] in ("endpoint", "operation") and row.planned
+    }
+
+
+def _block(row: Row, figures: Iterable[str]) -> Block:
+    times = row.response_without_lag
+    found = {name: time_of(name, times) for name in figures}
+    return Block(row.planned, row.failed, row.dropped, row.succeeded + row.failed, found)
 
 
 def of_postgres(metric: str, stages: Iterable[StageResult]) -> float | None:
