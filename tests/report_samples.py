@@ -17,7 +17,7 @@ from stressrun.run.events import RunFinished
 from stressrun.safety.masking import Mask
 from stressrun.scenario.nodes import Place
 from stressrun.verdict.thresholds import evaluate
-from verdict_samples import results, scenario
+from verdict_samples import ORIGIN, results, scenario
 
 THRESHOLDS = (
     "http p95 < 1ms",
@@ -50,6 +50,7 @@ def finished(
         run_id="r1",
         scenario=given,
         file=Path("sample.yaml"),
+        origin=ORIGIN,
         started_at=START,
         ended_at=START + timedelta(seconds=42),
         stages=found,

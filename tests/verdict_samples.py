@@ -5,6 +5,7 @@ from __future__ import annotations
 from stressrun.data.expressions import parse
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Row
+from stressrun.scenario.identity import Identity
 from stressrun.scenario.model import (
     Arrivals,
     Comparing,
@@ -20,7 +21,13 @@ from stressrun.scenario.model import (
     WriteMix,
 )
 from stressrun.scenario.threshold import Names, parse_threshold
+from stressrun.verdict.origin import Machine, Origin, Versions
 
+ORIGIN = Origin(
+    Machine("0123456789abcdef", "Some CPU", 2, 8_000_000_000, "Linux 6.1 x86_64"),
+    Versions("0.1.0", "3.11.2", "18.4"),
+    Identity("sample", "0" * 16, {"endpoints": "1" * 16, "stages": "2" * 16}),
+)
 LOAD = Arrivals(Ramp(10, 10), 100)
 MS = 1_000_000
 

@@ -18,7 +18,7 @@ from stressrun.run.events import Note, RunFinished, RunStarted, StageFinished, S
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Tls
 from stressrun.verdict.thresholds import evaluate
-from verdict_samples import STAGES, results, scenario
+from verdict_samples import ORIGIN, STAGES, results, scenario
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = scenario("http p95 < 1ms", "http errors < 1%", "endpoint checkout p99 < 1s")
@@ -32,6 +32,7 @@ def finished() -> RunFinished:
         run_id="r1",
         scenario=SCENARIO,
         file=Path("sample.yaml"),
+        origin=ORIGIN,
         started_at=now,
         ended_at=now,
         stages=tuple(results()),
@@ -47,6 +48,7 @@ def test_the_two_copies_of_the_schemas_are_the_same() -> None:
     for package, name in (
         ("report", "report"),
         ("report", "comparison"),
+        ("report", "baseline"),
         ("scenario", "scenario"),
     ):
         truth = ROOT / "src" / "stressrun" / package / f"{name}.schema.json"

@@ -48,6 +48,8 @@ def test_of_several_causes_the_gravest_is_told(
         fault=None,
         invariants=[],
         thresholds=thresholds,
+        baseline=None,
+        strict=False,
     )
     assert (judgement.verdict, judgement.exit_code) == (verdict, code)
     assert cause in judgement.cause
@@ -62,6 +64,8 @@ def test_a_threshold_without_data_says_what_it_needs() -> None:
         fault=None,
         invariants=[],
         thresholds=[EMPTY],
+        baseline=None,
+        strict=False,
     )
     assert "a p99 needs 100 values" in judgement.remedy
 
@@ -75,6 +79,8 @@ def test_a_fault_of_the_generator_s_own_makes_the_figures_invalid() -> None:
         fault=Fault("the generator was out of local ports", "keep connections"),
         invariants=[],
         thresholds=[SLOW],
+        baseline=None,
+        strict=False,
     )
     assert (judgement.verdict, judgement.exit_code) == ("invalid", ExitCode.INVALID)
     assert (judgement.cause, judgement.remedy) == (

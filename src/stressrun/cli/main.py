@@ -21,6 +21,7 @@ _COMMANDS = {
     "validate": "Check scenario files without running them.",
     "plan": "Show a scenario as it would run.",
     "compare": "Compare the working tree with a commit, under a scenario's load.",
+    "baseline": "Show a stored run, or make one that was done the baseline.",
     "schema": "Print the JSON Schema of scenario files.",
     "clean": "Remove what a killed or kept run left behind.",
 }

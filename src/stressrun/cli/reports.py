@@ -159,15 +159,15 @@ class Reports(Generic[E]):
         conclusion = self._formats.conclude(event, self._where, mask)
         kinds = self._formats.kinds
         own = self._directory / self._formats.file
-        with self._noting_errors():
+        with self.noting_errors():
             write_whole(own, kinds["json"](conclusion))
             self._output.report_written(own)
         for kind, path in self._wanted.files:
-            with self._noting_errors():
+            with self.noting_errors():
                 write_whole(path, kinds[kind](conclusion))
                 self._output.tell(f"{kind}: {path}")
         if self._summary is not None:
-            with self._noting_errors():
+            with self.noting_errors():
                 append_whole(self._summary, f"\n{kinds['markdown'](conclusion)}", SUMMARY_BYTES)
         if self._on_github:
             self._output.tell(resume(self._pause), *annotations_of(conclusion))
@@ -178,7 +178,7 @@ class Reports(Generic[E]):
         return int(codes[0] if codes and code in _LESS_GRAVE else code)
 
     @contextmanager
-    def _noting_errors(self) -> Iterator[None]:
+    def noting_errors(self) -> Iterator[None]:
         """Go on with the next report where one cannot be written."""
         try:
             yield

@@ -12,8 +12,10 @@ import trio
 from stressrun.cli import signals
 from stressrun.cli.options import scenario_options
 from stressrun.cli.reports import OF_RUN, Reports, report_option, wanted_reports
+from stressrun.cli.saving import check_place, save
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import UsageError
+from stressrun.report.baseline import read_baseline
 from stressrun.report.console import Console
 from stressrun.report.files import check_writable
 from stressrun.report.once import OnceConsole
@@ -32,6 +34,19 @@ from stressrun.scenario.load import Loaded, load
     help="Put report.json here instead of .stressrun/RUN_ID.",
 )
 @report_option
+@click.option(
+    "--save-baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Store the run, if it passes, for later ones to be held against.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Hold the run against a stored one of the same machine and scenario.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 4 where --baseline is inconclusive.")
 @click.option("--keep", is_flag=True, help="Leave services and data as they are at the end.")
 @click.option(
     "--once",
@@ -52,6 +67,9 @@ def run(
     env_file: Path | None,
     report_dir: Path | None,
     reports: tuple[str, ...],
+    save_baseline: Path | None,
+    baseline: Path | None,
+    strict: bool,
     keep: bool,
     once: bool,
     endpoints: tuple[str, ...],
@@ -62,6 +80,10 @@ def run(
     if once and (report_dir is not None or reports):
         option = "--report" if report_dir is None else "--report-dir"
         raise UsageError("--once writes no report", hint=f"leave out {option}")
+    if once and (save_baseline is not None or baseline is not None):
+        raise UsageError("--once has no load to compare", hint="leave out the baseline")
+    if strict and baseline is None:
+        raise UsageError("--strict is for --baseline alone", hint="add --baseline FILE")
     wanted = wanted_reports(reports, OF_RUN)
     loaded = load(
         scenario, environment=environment, sets=sets, env_file=env_file, environ=os.environ
@@ -69,19 +91,31 @@ def run(
     if once:
         return _run_once(loaded, Options(scenario, keep=keep, once=_chosen(loaded, endpoints)))
     console = Console(sys.stdout, Mask(loaded.secrets))
-    options = Options(file=scenario, report_directory=report_dir, keep=keep)
+    stored = None if baseline is None else read_baseline(baseline)
+    options = Options(
+        file=scenario,
+        report_directory=report_dir,
+        keep=keep,
+        baseline=stored,
+        strict=strict,
+    )
     controller = Controller(loaded, options)
     directory = report_dir or controller.directory
     written = Reports(OF_RUN, console, loaded, scenario, directory, wanted, os.environ)
     if report_dir is not None:
         check_writable(report_dir / "report.json", "--report-dir")
     written.check()
+    if save_baseline is not None:
+        check_place(save_baseline, wanted)
 
     def reporting(event: Event) -> None:
         if isinstance(event, RunStarted):
             written.begin()
         elif isinstance(event, RunFinished):
             written.write(event, Mask(loaded.secrets))
+            if save_baseline is not None:
+                with written.noting_errors():
+                    save(event, save_baseline, console)
 
     controller.listeners += [console, reporting, _note_the_end]
     finished = trio.run(controller.run)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from stressrun.metrics.block import Block
 from stressrun.metrics.histogram import Histogram
-from stressrun.metrics.recorder import Recorder, Row
+from stressrun.metrics.recorder import Recorder, Row, RowKey
 from stressrun.postgres.findings import Findings
 from stressrun.scenario.model import Scenario, Stage
 
@@ -174,7 +175,8 @@ def _least(one: int | None, other: int | None) -> int | None:
 class StageResult:
     """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace.
 
-    `database` is what the monitor of the database found; None: there was none.
+    `database` is what the monitor of the database found; None: there was none. `slices` are its
+    endpoints and operations in parts of equal length, if it is judged.
     """
 
     stage: Stage
@@ -186,6 +188,7 @@ class StageResult:
     pool: Pool = field(default_factory=Pool)
     most_vus: int = 0
     database: Findings | None = None
+    slices: list[Mapping[RowKey, Block]] = field(default_factory=list)
 
     def requests(self, scenario: Scenario) -> Iterator[Row]:
         """Rows that count each request of `http` once: an endpoint's own, or those of its steps."""

@@ -143,10 +143,15 @@ async def examine(
     return list(_told(connection, database, found, needed))
 
 
-def _told(connection: Connection, database: Database, found: Slots, needed: int) -> Iterator[str]:
+def server_version(connection: Connection) -> str:
+    """The version of the server, such as 18.4."""
     major, minor = divmod(connection.info.server_version, 10_000)
+    return f"{major}.{minor}"
+
+
+def _told(connection: Connection, database: Database, found: Slots, needed: int) -> Iterator[str]:
     yield (
-        f"PostgreSQL {major}.{minor} at {DatabaseUrl.of(database.url)}: "
+        f"PostgreSQL {server_version(connection)} at {DatabaseUrl.of(database.url)}: "
         f"{_connections(found.max_connections - found.reserved)} for clients, "
         f"{found.clients - 1} in use by others, the run needs up to {needed}"
     )

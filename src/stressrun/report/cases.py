@@ -19,6 +19,7 @@ from stressrun.run.events import ComparisonFinished, Finished, RunFinished
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.nodes import Place
+from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
@@ -95,7 +96,11 @@ class Conclusion(Generic[E_co]):
 
 def conclude(event: RunFinished, where: Where, mask: Mask) -> Conclusion[RunFinished]:
     """The conclusion of a run. Where it is invalid no case says anything: its figures do not."""
-    cases = [*_threshold_cases(event, where), *_invariant_cases(event, where)]
+    cases = [
+        *_threshold_cases(event, where),
+        *_invariant_cases(event, where),
+        *_baseline_cases(event, where),
+    ]
     return Conclusion("stress test", event, _told(cases, event, mask), mask)
 
 
@@ -103,8 +108,10 @@ def conclude_comparison(
     event: ComparisonFinished, where: Where, mask: Mask
 ) -> Conclusion[ComparisonFinished]:
     """The conclusion of a comparison, as that of a run: its cases are the findings in order."""
-    cases = _told(_comparison_cases(event, where), event, mask)
-    return Conclusion("comparison", event, cases, mask)
+    found = [
+        _finding_case("comparison", each, event.stage, event, where) for each in event.findings
+    ]
+    return Conclusion("comparison", event, _told(found, event, mask), mask)
 
 
 def _told(cases: Iterable[Case], event: Finished, mask: Mask) -> tuple[Case, ...]:
@@ -155,26 +162,40 @@ def _invariant_cases(event: RunFinished, where: Where) -> Iterator[Case]:
         )
 
 
-def _comparison_cases(event: ComparisonFinished, where: Where) -> Iterator[Case]:
+def _baseline_cases(event: RunFinished, where: Where) -> Iterator[Case]:
+    """Each endpoint and operation as held against the baseline; one case where none could be."""
+    against = event.baseline
+    if against is None:
+        return
+    if against.reasons:
+        told = f"inconclusive: {'; '.join(against.reasons)}"
+        yield Case("baseline", against.baseline.file, None, "skipped", told, None)
+    for finding in against.findings:
+        yield _finding_case("baseline", finding, None, event, where)
+
+
+def _finding_case(
+    kind: str, finding: Finding, stage: str | None, event: Finished, where: Where
+) -> Case:
     outcomes: dict[str, Outcome] = {"regressed": "failed", "inconclusive": "skipped"}
-    for finding in event.findings:
-        yield Case(
-            kind="comparison",
-            name=finding.name,
-            stage=event.stage,
-            outcome=outcomes.get(finding.verdict, "passed"),
-            told=finding_found(finding),
-            where=where(_place(finding.row, event.scenario)),
-        )
+    place = _place(finding.row, event.scenario)
+    return Case(
+        kind=kind,
+        name=finding.name,
+        stage=stage,
+        outcome=outcomes.get(finding.verdict, "passed"),
+        told=finding_found(finding),
+        where=None if place is None else where(place),
+    )
 
 
-def _place(row: RowKey, scenario: Scenario) -> Place:
-    """Where the endpoint is written, or the write mix of an operation."""
+def _place(row: RowKey, scenario: Scenario) -> Place | None:
+    """Where the endpoint is written, or the write mix of an operation; None: it is not."""
     kind, name = row
     if kind == "operation":
-        mixes = [mix.name for mix in scenario.writes]
-        return ("writes", mixes.index(name.partition(".")[0]))
-    return ("endpoints", [endpoint.name for endpoint in scenario.endpoints].index(name))
+        places = {mix.name: ("writes", n) for n, mix in enumerate(scenario.writes)}
+        return places.get(name.partition(".")[0])
+    return {each.name: ("endpoints", n) for n, each in enumerate(scenario.endpoints)}.get(name)
 
 
 def _outcome(judged: Evaluation | Answer | None) -> Outcome:

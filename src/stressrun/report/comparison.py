@@ -31,7 +31,9 @@ def comparison_lines(event: ComparisonFinished) -> Iterator[str]:
 def figure_lines(event: ComparisonFinished) -> Iterator[str]:
     """All that was measured: the findings, the other figures, the work for each iteration."""
     if event.findings:
-        yield table(("", *finding_columns(event)), map(finding_row, event.findings))
+        yield table(
+            ("", *finding_columns(event.scenario.compare.figure)), map(finding_row, event.findings)
+        )
         for finding in event.findings:
             if finding.reason:
                 yield f"  {finding.name}: {finding.reason}"
@@ -46,10 +48,9 @@ def figure_lines(event: ComparisonFinished) -> Iterator[str]:
             yield from (f"  {line}" for line in _work(part))
 
 
-def finding_columns(event: ComparisonFinished) -> tuple[str, ...]:
+def finding_columns(figure: str, base: str = "base", head: str = "head") -> tuple[str, ...]:
     """What stands above the columns of `finding_row`, from the second on."""
-    figure = event.scenario.compare.figure
-    return (f"base {figure}", f"head {figure}", "change", "between", "could see", "verdict")
+    return (f"{base} {figure}", f"{head} {figure}", "change", "between", "could see", "verdict")
 
 
 def finding_row(finding: Finding) -> list[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from stressrun import __version__
 from stressrun.report.cases import Conclusion
+from stressrun.report.findings import finding_part
 from stressrun.run.events import ComparisonFinished, PartWork
-from stressrun.verdict.comparison import Finding
 
 REPORT_VERSION = 1
 
@@ -50,33 +49,9 @@ def comparison_document(conclusion: Conclusion[ComparisonFinished]) -> dict[str,
         "remedy": mask(event.remedy),
         "warnings": [mask(line) for line in conclusion.warnings],
         "residue": [mask(line) for line in event.residue],
-        "findings": [_finding(finding, mask) for finding in event.findings],
+        "findings": [finding_part(finding, mask) for finding in event.findings],
         "work": [_work(part, mask) for part in event.work],
     }
-
-
-def _finding(finding: Finding, mask: Callable[[str], str]) -> dict[str, Any]:
-    kind, name = finding.row
-    base, head = finding.failed
-    return {
-        "kind": kind,
-        "name": mask(name),
-        "verdict": finding.verdict,
-        "figure": asdict(finding.primary),
-        "effect": finding.effect,
-        "low": _bound(finding.low),
-        "high": _bound(finding.high),
-        "smallest": _bound(finding.smallest),
-        "pairs": finding.pairs,
-        "failed": {"base": base, "head": head},
-        "others": [asdict(change) for change in finding.others],
-        "reason": mask(finding.reason),
-    }
-
-
-def _bound(change: float | None) -> float | None:
-    """JSON has no infinity, which is the bound where few pairs allow none."""
-    return change if change is not None and math.isfinite(change) else None
 
 
 def _work(part: PartWork, mask: Callable[[str], str]) -> dict[str, Any]:

@@ -33,7 +33,9 @@ def comparison_markdown(conclusion: Conclusion[ComparisonFinished]) -> str:
     base, stage = code(mask(event.base)), code(mask(event.stage))
     pairs = f"{event.pairs} pair{'' if event.pairs == 1 else 's'}"
     page.add([], list(head(conclusion, f"base {base}", f"stage {stage}", pairs)))
-    columns = "".join(f" {column} |" for column in ("", *finding_columns(event)))
+    columns = "".join(
+        f" {column} |" for column in ("", *finding_columns(event.scenario.compare.figure))
+    )
     found = _in_order(conclusion)
     judged = event.verdict != "invalid"
     rows = [_finding_row(case, finding, judged=judged) for case, finding in found]

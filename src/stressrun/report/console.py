@@ -7,6 +7,7 @@ from typing import TextIO
 
 from stressrun.metrics.recorder import Row
 from stressrun.metrics.summary import summarise
+from stressrun.report.comparison import finding_columns, finding_row, others_table
 from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.generator import generator_lines
@@ -19,6 +20,7 @@ from stressrun.report.tables import (
     stage_table,
     stage_title,
     summary_table,
+    table,
     threshold_lines,
 )
 from stressrun.report.writes import pool_line, stage_lines, write_lines
@@ -36,6 +38,7 @@ from stressrun.run.events import (
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario
 from stressrun.units import format_duration, format_rate
+from stressrun.verdict.baseline import Against
 
 
 class Console(Output):
@@ -115,6 +118,8 @@ class Console(Output):
             self._write("\ninvariants that did not hold")
             for answer, line in zip(broken, invariant_lines(broken), strict=True):
                 self._write(f"  after {answer.stage}: {line}")
+        if event.baseline is not None:
+            self._held_against(event.baseline)
         self._write("")
         if event.partial and event.partial != event.cause:
             self._write(f"partial: {event.partial}")
@@ -125,6 +130,23 @@ class Console(Output):
             self._write(f"cause: {event.cause}")
         if event.remedy:
             self._write(f"remedy: {event.remedy}")
+
+    def _held_against(self, against: Against) -> None:
+        stored = against.baseline
+        self._write(f"\nagainst the baseline {stored.file} (run {stored.run_id})")
+        if against.findings:
+            figure = against.findings[0].primary.figure
+            headers = finding_columns(figure, "then", "now")
+            self._write("\n" + table(("", *headers), map(finding_row, against.findings)))
+            for finding in against.findings:
+                if finding.reason:
+                    self._write(f"  {finding.name}: {finding.reason}")
+            self._write(f"\nnot judged\n\n{others_table(against.findings)}")
+        for reason in against.reasons:
+            self._write(f"  inconclusive: {reason}")
+        if against.undecided:
+            names = ", ".join(finding.name for finding in against.undecided)
+            self._write(f"\n  inconclusive: {names}")
 
 
 def _tick(event: Tick, scenario: Scenario) -> str:

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stressrun import __version__
 from stressrun.load.stage import Generator, Pool, StageResult
-from stressrun.metrics.recorder import LEAST_LAG, Recorder, Row, RowKey
+from stressrun.metrics.block import Block
+from stressrun.metrics.recorder import LEAST_LAG, Recorder, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
+from stressrun.report.findings import finding_part
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
 from stressrun.scenario.model import Scenario
+from stressrun.verdict.baseline import Against
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
@@ -39,8 +41,12 @@ def document(event: RunFinished) -> dict[str, Any]:
             "random_seed": event.scenario.random_seed,
             "started_at": event.started_at.isoformat(),
             "ended_at": event.ended_at.isoformat(),
-            "stressrun_version": __version__,
+            "stressrun_version": event.origin.versions.stressrun,
         },
+        "machine": asdict(event.origin.machine),
+        "versions": asdict(event.origin.versions),
+        "scenario": asdict(event.origin.scenario),
+        "others_cpu": event.origin.others_cpu,
         "verdict": event.verdict,
         "exit_code": int(event.exit_code),
         "cause": event.cause,
@@ -52,6 +58,7 @@ def document(event: RunFinished) -> dict[str, Any]:
         "generator": _whole_generator(event.stages),
         "thresholds": [_threshold(evaluation) for evaluation in event.thresholds],
         "invariants": [_invariant(answer) for answer in event.invariants],
+        "baseline": None if event.baseline is None else _against(event.baseline),
     }
 
 
@@ -66,7 +73,7 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
         "connections": _connections(result.books),
         "pool": _pool(result.pool),
         "rows": [
-            _row(key, result.books.rows[key], result.elapsed, counts_requests(key, scenario))
+            _row(key, result, counts_requests(key, scenario))
             for key in ordered(scenario, result.books)
         ],
         "generator": _generator(result.generator, result.books),
@@ -94,8 +101,10 @@ def _pool(pool: Pool) -> dict[str, Any] | None:
     }
 
 
-def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[str, Any]:
+def _row(key: RowKey, result: StageResult, counts_requests: bool) -> dict[str, Any]:
     kind, name = key
+    row, elapsed = result.books.rows[key], result.elapsed
+    sliced = kind in ("endpoint", "operation")
     return {
         "kind": kind,
         "name": name,
@@ -118,6 +127,7 @@ def _row(key: RowKey, row: Row, elapsed: float, counts_requests: bool) -> dict[s
         "bytes_received": row.bytes_received,
         "rows": row.rows,
         "rows_added": row.rows_added,
+        "slices": [asdict(each.get(key, Block())) for each in result.slices] if sliced else [],
     }
 
 
@@ -170,4 +180,16 @@ def _invariant(answer: Answer) -> dict[str, Any]:
         "expected": answer.expected,
         "passed": answer.passed,
         "detail": answer.detail,
+    }
+
+
+def _against(against: Against) -> dict[str, Any]:
+    baseline = against.baseline
+    return {
+        "file": baseline.file,
+        "run": baseline.run_id,
+        "started_at": baseline.started_at,
+        "verdict": against.verdict,
+        "reasons": list(against.reasons),
+        "findings": [finding_part(finding, str) for finding in against.findings],
     }

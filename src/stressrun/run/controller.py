@@ -42,14 +42,18 @@ from stressrun.run.events import (
     StageFinished,
     StageStarted,
 )
+from stressrun.run.machine import Neighbours, origin_of
 from stressrun.run.questions import Questions
 from stressrun.run.signals import watch_signals
+from stressrun.run.slices import Slices
 from stressrun.run.ticker import Ticker
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.services.process import become_subreaper, kill_remaining_descendants
+from stressrun.verdict.baseline import Baseline, hold_against
+from stressrun.verdict.comparison import SHOWN
 from stressrun.verdict.generator import overtaxed, own_fault
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.judgement import interruption, judge
@@ -64,7 +68,8 @@ _WATCH_INTERVAL = 0.25
 class Options:
     """How a scenario is run: what to keep, where the state and the report go.
 
-    `once` names endpoints that are done one time each, instead of all stages.
+    `once` names endpoints that are done one time each, instead of all stages. The run is held
+    against the `baseline`; `strict`: where that says nothing, it has not passed.
     """
 
     file: Path
@@ -72,6 +77,8 @@ class Options:
     report_directory: Path | None = None
     keep: bool = False
     once: tuple[str, ...] = ()
+    baseline: Baseline | None = None
+    strict: bool = False
 
 
 class Controller:
@@ -84,12 +91,14 @@ class Controller:
         self._loaded = loaded
         self._options = options
         self._started_at = datetime.now(UTC)
+        self._identity = loaded.identity
         self._secrets = Mask(loaded.secrets)
         self._deployed: Deployment | None = None
         self._results: list[StageResult] = []
         self._answers: list[Answer] = []
         self._failure: StressrunError | None = None
         self._residue: list[str] = []
+        self._others_cpu: float | None = None
         # Ended by a signal at once, other than a stage.
         self._besides_load = trio.CancelScope()
         self._loading = False
@@ -136,7 +145,9 @@ class Controller:
         try:
             with self._besides_load:
                 await held.set_up(writes=not self._options.once)
-                questions = Questions(held.scenario, held.guard, run_id=self.run_id, rows=held.rows)
+                questions = Questions(
+                    held.scenario, held.guard, run_id=self.run_id, rows=held.prepared.rows
+                )
                 if self._options.once:
                     await self._run_once(held)
                 else:
@@ -146,7 +157,9 @@ class Controller:
                 async with watching(
                     held.scenario.database, held.guard, run_id=self.run_id, mask=held.mask.text
                 ) as monitor:
+                    neighbours = Neighbours()
                     await self._run_stages(held, monitor, questions)
+                    self._others_cpu = neighbours.share()
         except (StressrunError, ExceptionGroup) as error:
             self._failure = expected_error(error)
             for line in self._failure.message.splitlines()[1:]:
@@ -175,7 +188,7 @@ class Controller:
             self._options.once,
             held.guard,
             run_id=self.run_id,
-            rows=held.rows,
+            rows=held.prepared.rows,
             mask=held.mask,
             told=self._tell,
         )
@@ -247,6 +260,8 @@ class Controller:
         if monitor is not None:
             monitor.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
+        slices = Slices(result.stage, (*SHOWN, self._scenario.compare.figure))
+        result.slices = slices.done
         self._live.start(result.stage)
 
         def measure() -> None:
@@ -259,6 +274,7 @@ class Controller:
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
             elapsed = (time.monotonic_ns() - start) / 1e9
+            slices.heard(books, elapsed)
             self._live.heard(worker, books, elapsed, result.generator.workers)
             if monitor is not None:
                 monitor.hear(books.slowest)
@@ -267,6 +283,7 @@ class Controller:
             await crew.run(result, start, heard)
         finally:
             measure()
+            slices.finish()
         self._live.finish(result.elapsed)
         if monitor is not None:
             times = (row.response for row in result.requests(self._scenario))
@@ -280,21 +297,38 @@ class Controller:
         thresholds = [self._live.crossed] if self._live.crossed is not None else []
         if judged and not thresholds:
             thresholds = evaluate(self._scenario, self._results, self._live.windows)
+        fault = (
+            own_fault(self._results)
+            or lost_target(self._results)
+            or overtaxed(self._scenario, self._results, self._live.windows)
+        )
+        postgres = None if self._deployed is None else self._deployed.prepared.postgres
+        origin = origin_of(self._identity, postgres, self._others_cpu)
+        against = None
+        if self._options.baseline is not None:
+            against = hold_against(
+                self._options.baseline,
+                origin,
+                self._results,
+                self._scenario.compare,
+                usable=complete and fault is None,
+            )
         judgement = judge(
             run_id=self.run_id,
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
-            fault=own_fault(self._results)
-            or lost_target(self._results)
-            or overtaxed(self._scenario, self._results, self._live.windows),
+            fault=fault,
             invariants=self._answers,
             thresholds=thresholds,
+            baseline=against,
+            strict=self._options.strict,
         )
         return RunFinished(
             run_id=self.run_id,
             scenario=self._scenario,
             file=self._options.file,
+            origin=origin,
             started_at=self._started_at,
             ended_at=datetime.now(UTC),
             stages=tuple(self._results),
@@ -306,6 +340,7 @@ class Controller:
             remedy=self._mask.text(judgement.remedy),
             partial="" if complete else self._line(self._interruption()),
             residue=tuple(self._mask.text(line) for line in self._residue),
+            baseline=against,
         )
 
     def _is_complete(self) -> bool:

@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from stressrun.errors import ExitCode, SetupError, StressrunError
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
 from stressrun.run.preparation import (
+    Prepared,
     check_targets,
     prepare_database,
     with_completed_database,
@@ -88,7 +88,7 @@ class Deployment:
         self.guard = Guard(loaded.scenario.allow_hosts)
         self.guardian = Guardian(f"{MARK}={run_id}/")
         self.crew = Crew(run_id, directory)
-        self.rows: Mapping[str, Any] = {}
+        self.prepared = Prepared()
         self._loaded = loaded
         self._state = state
         self._tell = told
@@ -117,7 +117,7 @@ class Deployment:
             await self._services.stop()
             await self._start_services()
         teardown.record(self.scenario, self._values, self.ledger, self.run_id)
-        self.rows = await prepare_database(
+        self.prepared = await prepare_database(
             self.scenario,
             None if self._database_is_disposable() else self.ledger,
             self.guard,
@@ -130,7 +130,7 @@ class Deployment:
     async def start_crew(self) -> None:
         """Start the workers. Raises the StressrunError that kept one from its work."""
         state = None if self._database_is_disposable() else self._state
-        await self.crew.start(self.scenario, self._document, state, self.rows, self.mask)
+        await self.crew.start(self.scenario, self._document, state, self.prepared.rows, self.mask)
 
     async def run_command(self, name: str, command: CommandSeeding, label: str) -> None:
         """Run a command to its end; messages call it by its label. Raises SetupError."""

@@ -13,8 +13,10 @@ from stressrun.load.stage import PoolReading, StageResult
 from stressrun.load.watching import StepFinished
 from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import Scenario, Stage
+from stressrun.verdict.baseline import Against
 from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
+from stressrun.verdict.origin import Origin
 from stressrun.verdict.thresholds import Evaluation
 from stressrun.verdict.work import WorkChange
 
@@ -78,11 +80,13 @@ class RunFinished:
     """The run's end. `cause` and `remedy` are one line each, empty when it passed.
 
     `partial` says why stages are missing or cut short; `residue` names what is left behind.
+    `baseline` None: there was none to hold the run against.
     """
 
     run_id: str
     scenario: Scenario
     file: Path
+    origin: Origin
     started_at: datetime
     ended_at: datetime
     stages: tuple[StageResult, ...]
@@ -94,6 +98,7 @@ class RunFinished:
     remedy: str = ""
     partial: str = ""
     residue: tuple[str, ...] = field(default=())
+    baseline: Against | None = None
 
 
 @dataclass(frozen=True, slots=True)

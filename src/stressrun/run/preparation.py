@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from stressrun.load.rows import columns_used
 from stressrun.load.writes import connections_needed
 from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.feeding import query_rows
-from stressrun.postgres.preflight import examine
+from stressrun.postgres.preflight import examine, server_version
 from stressrun.postgres.url import DatabaseUrl, completed
 from stressrun.run.seeding import Seeding
 from stressrun.safety.guard import Guard
@@ -93,6 +93,18 @@ def _targets(scenario: Scenario) -> set[str]:
     return services
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known of a database that is ready for the load; nothing where there is none.
+
+    `rows` are what workers need to know: the rows of feeders and the keys of tables by their names,
+    as JSON. `postgres` is the server's version, such as 18.4.
+    """
+
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    postgres: str | None = None
+
+
 async def prepare_database(
     scenario: Scenario,
     ledger: Ledger | None,
@@ -102,18 +114,17 @@ async def prepare_database(
     run_id: str,
     writes: bool,
     told: Callable[[str], None],
-) -> dict[str, Any]:
+) -> Prepared:
     """See that the database can take the run, then do the steps of the scenario's seeding.
 
     Without a ledger the database is disposable; `writes` says whether the write mixes will run.
-    Returns what workers need to know of the database: the rows of feeders and the keys of tables
-    by their names, as JSON. Raises SetupError, RefusedError. Call it on the main thread.
+    Raises SetupError, RefusedError. Call it on the main thread.
     """
     database = scenario.database
     seeding = Seeding(scenario, ledger, guard, launcher, run_id=run_id, told=told)
     if database is None:
         await seeding.run()
-        return {}
+        return Prepared()
     needed = 1 + (connections_needed(scenario) if writes else 0)
     if any(_asks_database(invariant) for invariant in scenario.invariants):
         needed += 1
@@ -125,7 +136,8 @@ async def prepare_database(
             told(line)
     await seeding.run()
     async with await connect(database.url, guard=guard, run_id=run_id) as connection:
-        return seeding.known | await _fed(scenario, connection)
+        rows = seeding.known | await _fed(scenario, connection)
+        return Prepared(rows, server_version(connection))
 
 
 def _asks_database(invariant: Invariant) -> bool:

@@ -20,7 +20,7 @@ _WITHIN = 600.0
 def build_comparing(root: Part, stages: Collection[str]) -> Comparing:
     """What the section says, and the defaults of what it does not."""
     part = root.section("compare")
-    stage, figure, effect = part.get("stage"), part.get("figure"), part.get("min_effect")
+    stage, figure = part.get("stage"), part.get("figure")
     if stage is not None and stage.text() not in stages:
         hint = did_you_mean(stage.text(), stages) or there_are("stages", stages)
         stage.fault(f"no stage {stage.text()!r}", hint)
@@ -32,10 +32,16 @@ def build_comparing(root: Part, stages: Collection[str]) -> Comparing:
         block=part.duration("block", _DEFAULT.block, positive=True),
         warm_up=part.duration("warm_up", _DEFAULT.warm_up, positive=True),
         figure=_DEFAULT.figure if figure is None else figure.text(),
-        min_effect=_DEFAULT.min_effect if effect is None else effect.parsed(parse_share, 0.0),
+        min_effect=_share(part, "min_effect", _DEFAULT.min_effect),
+        baseline_effect=_share(part, "baseline_effect", _DEFAULT.baseline_effect),
         pairs=part.integer("pairs", 0) or None,
         reset="reset" in part and part["reset"].flag(),
     )
+
+
+def _share(part: Part, key: str, default: float) -> float:
+    share = part.get(key)
+    return default if share is None else share.parsed(parse_share, default)
 
 
 def _command(part: Part) -> CommandSeeding:

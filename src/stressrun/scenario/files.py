@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,12 @@ class Files:
 
 def with_absolute_paths(document: Mapping[str, Plain], folder: Path) -> dict[str, Plain]:
     """A document whose paths mean the same in any folder."""
-    return {key: _with_absolute(value, (key,), folder) for key, value in document.items()}
+    return with_paths(document, lambda path: _absolute(path, folder))
+
+
+def with_paths(document: Mapping[str, Plain], changed: Callable[[str], str]) -> dict[str, Plain]:
+    """A document whose paths are changed by a function."""
+    return {key: _with_paths(value, (key,), changed) for key, value in document.items()}
 
 
 def named_paths(document: Plain, place: Place = ()) -> Iterator[str]:
@@ -67,13 +72,13 @@ def named_paths(document: Plain, place: Place = ()) -> Iterator[str]:
         yield document
 
 
-def _with_absolute(value: Plain, place: Place, folder: Path) -> Plain:
+def _with_paths(value: Plain, place: Place, changed: Callable[[str], str]) -> Plain:
     if isinstance(value, dict):
-        return {key: _with_absolute(child, (*place, key), folder) for key, child in value.items()}
+        return {key: _with_paths(child, (*place, key), changed) for key, child in value.items()}
     if isinstance(value, list):
-        return [_with_absolute(item, (*place, n), folder) for n, item in enumerate(value)]
+        return [_with_paths(item, (*place, n), changed) for n, item in enumerate(value)]
     if isinstance(value, str) and _is_path(place):
-        return _absolute(value, folder)
+        return changed(value)
     return value
 
 

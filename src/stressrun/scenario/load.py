@@ -11,6 +11,7 @@ from stressrun.data.references import substitute
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.build import REFERENCES, build
 from stressrun.scenario.files import named_paths, with_absolute_paths
+from stressrun.scenario.identity import Identity, identity_of
 from stressrun.scenario.interpolate import Interpolation
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.nodes import (
@@ -58,6 +59,11 @@ class Loaded:
         """The files that it names and that are there, and the variables beside it."""
         named = (Path(path) for path in named_paths(self.document))
         return [path for path in (*named, self._folder / ".env") if path.is_file()]
+
+    @property
+    def identity(self) -> Identity:
+        """What its load can be told from that of another scenario by. Reads the files it names."""
+        return identity_of(self.document, self._folder, self.secrets)
 
     def with_document(self, document: Document) -> Loaded:
         """The same with another document, which counts from `resolve` on."""

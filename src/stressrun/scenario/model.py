@@ -570,8 +570,9 @@ class Comparing:
 
     `prepare` is done in each side's folder first. A block lasts `block` seconds after `warm_up`,
     under the load of the `stage` of a name; None: that which suits best. `figure` is judged, and
-    changes smaller than `min_effect` (a share) do not matter. `pairs` None: as many as it takes.
-    With `reset` each block finds the database as it was seeded.
+    changes smaller than `min_effect` (a share) do not matter; between a run and a stored one, those
+    smaller than `baseline_effect`. `pairs` None: as many as it takes. With `reset` each block finds
+    the database as it was seeded.
     """
 
     prepare: tuple[CommandSeeding, ...] = ()
@@ -580,6 +581,7 @@ class Comparing:
     warm_up: float = 0.5
     figure: str = "p95"
     min_effect: float = 0.05
+    baseline_effect: float = 0.3
     pairs: int | None = None
     reset: bool = False
 

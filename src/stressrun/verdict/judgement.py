@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.verdict.baseline import Against
 from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
@@ -25,7 +27,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`verdict` is passed, failed, invalid, interrupted or error; the texts are empty if passed."""
+    """`verdict` is passed, failed, invalid, inconclusive, interrupted or error.
+
+    The texts are empty if it passed.
+    """
 
     verdict: str
     exit_code: ExitCode
@@ -42,11 +47,14 @@ def judge(
     fault: Fault | None,
     invariants: Sequence[Answer],
     thresholds: Sequence[Evaluation],
+    baseline: Against | None,
+    strict: bool,
 ) -> Judgement:
     """What is left behind comes first, then a signal, a failure, and only then the figures.
 
-    What is wrong comes before what is slow. Where there is a `fault` in the measuring itself, the
-    figures are not the target's.
+    What is wrong comes before what is slow, and that before what is slower than it was. Where there
+    is a `fault` in the measuring itself, the figures are not the target's. `strict`: to say nothing
+    of the baseline is no pass.
     """
     grave = _gravest(run_id, residue, signal, failure, fault)
     if grave is not None:
@@ -57,6 +65,10 @@ def judge(
     failed = [evaluation for evaluation in thresholds if not evaluation.passed]
     if failed:
         return _failed(failed)
+    if baseline is not None and baseline.regressed:
+        return _slower(run_id, baseline)
+    if baseline is not None and strict and baseline.verdict == "inconclusive":
+        return _inconclusive(baseline)
     return Judgement("passed", ExitCode.PASSED)
 
 
@@ -123,6 +135,30 @@ def _regressed(regressed: Sequence[Finding], work: Sequence[WorkChange]) -> Judg
             f"{changed.base:.3g} → {changed.head:.3g}"
         )
     return Judgement("failed", ExitCode.FAILED, _told_first("regressed", regressed), remedy)
+
+
+def _slower(run_id: str, baseline: Against) -> Judgement:
+    return Judgement(
+        "failed",
+        ExitCode.FAILED,
+        _told_first("regressed against the baseline", baseline.regressed),
+        "`stressrun compare` says whether it was this change; if it is meant to be so: "
+        f"stressrun baseline accept {quote(baseline.baseline.file)} {run_id}",
+    )
+
+
+def _inconclusive(baseline: Against) -> Judgement:
+    word = "inconclusive against the baseline"
+    if baseline.reasons:
+        remedy = (
+            "`stressrun compare` measures both on one machine; or measure the baseline anew: "
+            f"--save-baseline {quote(baseline.baseline.file)}"
+        )
+        cause = f"{word}: {'; '.join(baseline.reasons)}"
+    else:
+        remedy = "longer stages, with more requests, see smaller changes"
+        cause = _told_first(word, baseline.undecided)
+    return Judgement("inconclusive", ExitCode.INVALID, cause, remedy)
 
 
 def _told_first(verdict: str, findings: Sequence[Finding]) -> str:
