@@ -108,18 +108,46 @@ def test_a_load_that_ends_by_itself_has_no_blocks(
             "database: postgresql://127.0.0.1/a\nbase_url:",
             "the database is there already",
         ),
+        (
+            "base_url: ${services.api.url}",
+            "base_url: http://127.0.0.1:8000",
+            "what answers at http://127.0.0.1:8000 is there already",
+        ),
+        ("endpoints:", "http: {unix_socket: /run/shop.sock}\nendpoints:", "share the socket"),
     ],
 )
 def test_sides_do_not_share_a_service(old: str, new: str, told: str, tmp_path: Path) -> None:
     scenario = loaded(tmp_path, "rates", head=HEAD.replace(old, new)).scenario
     with pytest.raises(UsageError, match=told):
-        check_sides(scenario)
-    check_sides(loaded(tmp_path, "rates").scenario)
+        check_sides(scenario, tmp_path)
+    check_sides(loaded(tmp_path, "rates").scenario, tmp_path)
 
 
-def test_there_are_two_pairs_more_than_the_test_needs(tmp_path: Path) -> None:
+def test_two_configurations_of_one_folder_cannot_prepare_it(tmp_path: Path) -> None:
+    more = "compare: {prepare: [make]}\n"
+    scenario = loaded(tmp_path, "rates", more=more).scenario
+    with pytest.raises(UsageError, match="would prepare the same folder"):
+        check_sides(scenario, None)
+    check_sides(scenario, tmp_path)
+
+
+def test_an_endpoint_may_be_called_writes(tmp_path: Path) -> None:
+    before = loaded(tmp_path, "rates", head=HEAD.replace("name: buy", "name: writes"))
+    parts = parts_of(before.scenario, isolated=True)
+    assert [part.only for part in parts] == ["home", "writes", "the writes"]
+    alone = [resolved(in_blocks(before, part, pairs=1)).stages[0] for part in parts[1:]]
+    assert [stage.writes is None for stage in alone] == [True, False]
+
+
+def test_a_long_block_is_as_long_as_it_says(tmp_path: Path) -> None:
+    before = loaded(tmp_path, "rates", more="compare: {block: 20m}\n")
+    scenario = resolved(in_blocks(before, Part(chosen_stage(before.scenario)), pairs=1))
+    assert scenario.stages[1].duration == 1200
+
+
+def test_there_are_six_pairs_more_than_the_test_needs(tmp_path: Path) -> None:
     scenario = loaded(tmp_path, "rates").scenario  # two endpoints and an operation: 6 pairs
-    assert pairs_of(scenario, None) == 8
+    assert pairs_of(scenario, None) == 12
     assert pairs_of(scenario, 3) == 3
     assert pairs_of(loaded(tmp_path, "rates", more="compare: {pairs: 20}\n").scenario, None) == 20
 
@@ -144,7 +172,7 @@ def test_each_pair_has_a_warm_up_and_a_block_of_the_stages_load(tmp_path: Path) 
 def test_isolated_endpoints_have_their_share_of_the_rate(tmp_path: Path) -> None:
     before = loaded(tmp_path, "rates")
     parts = parts_of(before.scenario, isolated=True)
-    assert [part.only for part in parts] == ["home", "buy", "writes"]
+    assert [part.only for part in parts] == ["home", "buy", "the writes"]
     home, buy, writes = (resolved(in_blocks(before, part, pairs=1)) for part in parts)
     for scenario, name, rate in ((home, "home", 60.0), (buy, "buy", 20.0)):
         assert [each.name for each in scenario.endpoints] == [name]

@@ -79,7 +79,7 @@ def test_what_fails_more_has_regressed_however_quick_it_is() -> None:
     now = judged(*[0.001] * 8)
     now[2].slices = [{BROWSE: block(0.001, failed=5)} for _ in range(8)]
     (finding,) = held(stored(), now).regressed
-    assert finding.told == "5.00 % failed or were dropped, 0 % of base"
+    assert finding.told == "5.00 % did not succeed, 0 % of base"
 
 
 def test_an_endpoint_that_the_run_lacks_is_no_silent_pass() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,11 +69,19 @@ def test_what_was_never_done_has_succeeded_never() -> None:
     assert counted(HOME, Recorder()) == Count(0, 0)
 
 
-def test_a_status_says_that_it_was_not_done_and_a_timeout_says_nothing() -> None:
+def test_a_refusal_says_that_it_was_not_done_and_others_say_nothing() -> None:
     recorder, row = books(HOME)
-    row.succeeded, row.failed, row.interrupted, row.dropped = 10, 6, 1, 4
-    row.errors.update({"status 503": 3, "timeout": 2, "expect $.id": 1})
-    assert counted(HOME, recorder) == Count(10, 4)
+    row.succeeded, row.failed, row.interrupted, row.dropped = 10, 9, 1, 4
+    row.errors.update(
+        {"status 409": 3, "timeout": 2, "expect $.id": 1, "status 200": 1, "status 502": 2}
+    )
+    assert counted(HOME, recorder) == Count(10, 7)
+
+
+def test_an_insert_is_as_many_as_its_rows() -> None:
+    recorder, row = books(INSERT)
+    row.succeeded, row.unknown = 10, 2
+    assert counted(replace(INSERT, each=25), recorder) == Count(250, 50)
 
 
 def test_an_operation_that_failed_was_rolled_back() -> None:

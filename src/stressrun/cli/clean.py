@@ -79,7 +79,7 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
                 continue
             try:
                 if entry.kind == worktree.KIND:
-                    worktree.remove(entry)
+                    await worktree.remove(entry)
                 else:
                     await running.undo(entry)
             except ResidueError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from stressrun.errors import UsageError
+from stressrun.metrics.recorder import RowKey
 from stressrun.scenario.load import Document, Loaded
 from stressrun.scenario.model import (
     Arrivals,
@@ -21,25 +23,49 @@ from stressrun.scenario.nodes import Plain
 from stressrun.verdict.comparison import ALPHA
 from stressrun.verdict.statistics import pairs_needed
 
-WRITES = "writes"
-"""What the write mixes are called where endpoints are compared one by one."""
-
-# With as few as the test needs, one pair of the wrong sign would hide any change.
-_MORE_PAIRS = 2
+# With as few as the test needs, one pair of the wrong sign would hide any change; and many short
+# blocks see more than few long ones, as the moods of a machine last for seconds.
+_MORE_PAIRS = 6
 # The first pair of blocks is not counted.
 WARM_UP_PAIRS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is under load together: all that the stage loads, or one endpoint by its name."""
+    """What is under load together: all that the stage loads, one `endpoint`, or the `writes`."""
 
     stage: Stage
-    only: str = ""
+    endpoint: str | None = None
+    writes: bool = False
+
+    @property
+    def only(self) -> str:
+        """What is under load by itself, in words; empty where it is all."""
+        return "the writes" if self.writes else self.endpoint or ""
+
+    def rows(self, scenario: Scenario) -> list[RowKey]:
+        """What is compared in it."""
+        rows: list[RowKey] = []
+        if self.stage.endpoints is not None and not self.writes:
+            names = (each.name for each in scenario.endpoints)
+            rows += [("endpoint", name) for name in names if self.endpoint in (None, name)]
+        if self.stage.writes is not None and self.endpoint is None:
+            for mix in scenario.writes:
+                rows += [("operation", f"{mix.name}.{name}") for name in mix.weights]
+        return rows
 
 
-def check_sides(scenario: Scenario) -> None:
-    """See that base and head can each have services of their own. Raises UsageError."""
+def check_sides(scenario: Scenario, folder: Path | None) -> None:
+    """See that base and head can each have services of their own. Raises UsageError.
+
+    The `folder` is the one that base has a copy of; None: both are in the same.
+    """
+    if scenario.compare.prepare and folder is None:
+        raise UsageError(
+            "base and head would prepare the same folder, one over the other",
+            hint="name a commit, so that base has a folder of its own: --against HEAD",
+        )
+    _check_addresses(scenario, folder)
     for service in scenario.services:
         if isinstance(service, ExistingPostgres | ExistingService):
             kind = "postgres: embedded" if isinstance(service, ExistingPostgres) else "a command"
@@ -56,6 +82,20 @@ def check_sides(scenario: Scenario) -> None:
         raise UsageError(
             "the database is there already, and base and head would share it",
             hint="compare with a service {postgres: embedded} as the database, as by -e",
+        )
+
+
+def _check_addresses(scenario: Scenario, folder: Path | None) -> None:
+    base_url, socket = scenario.base_url, scenario.http.unix_socket
+    if base_url is not None and socket is None and not base_url.startswith("${services."):
+        raise UsageError(
+            f"what answers at {base_url} is there already, and base and head would share it",
+            hint="start it as a service: base_url: ${services.api.url}",
+        )
+    if socket is not None and (folder is None or not Path(socket).is_relative_to(folder)):
+        raise UsageError(
+            f"base and head would share the socket {socket}",
+            hint="compare over TCP, or with a socket in the folder of the project",
         )
 
 
@@ -84,19 +124,20 @@ def parts_of(scenario: Scenario, *, isolated: bool) -> list[Part]:
     stage = chosen_stage(scenario)
     if not isolated:
         return [Part(stage)]
-    names = [each.name for each in scenario.endpoints] if stage.endpoints is not None else []
-    return [Part(stage, name) for name in (*names, *([WRITES] if stage.writes is not None else []))]
+    parts = []
+    if stage.endpoints is not None:
+        parts += [Part(stage, endpoint=each.name) for each in scenario.endpoints]
+    if stage.writes is not None:
+        parts.append(Part(stage, writes=True))
+    return parts
 
 
 def pairs_of(scenario: Scenario, wanted: int | None) -> int:
-    """How many pairs of blocks: those that are wanted, or as many as the test needs and two."""
+    """How many pairs of blocks: those that are wanted, or as many as the test needs and six."""
     given = wanted or scenario.compare.pairs
     if given is not None:
         return given
-    stage = chosen_stage(scenario)
-    tests = len(scenario.endpoints) if stage.endpoints is not None else 0
-    if stage.writes is not None:
-        tests += sum(len(mix.weights) for mix in scenario.writes)
+    tests = len(Part(chosen_stage(scenario)).rows(scenario))
     return pairs_needed(tests, ALPHA) + _MORE_PAIRS
 
 
@@ -126,23 +167,23 @@ def in_blocks(loaded: Loaded, part: Part, pairs: int) -> Loaded:
 def _stages(stage: Document, scenario: Scenario, pairs: int) -> Iterator[Plain]:
     compare = scenario.compare
     for number in range(pairs + WARM_UP_PAIRS):
-        yield stage | {"name": f"warm-up-{number}", "duration": f"{compare.warm_up * 1000:g}ms"}
-        yield stage | {"name": f"block-{number}", "duration": f"{compare.block * 1000:g}ms"}
+        yield stage | {"name": f"warm-up-{number}", "duration": f"{compare.warm_up:.6f}s"}
+        yield stage | {"name": f"block-{number}", "duration": f"{compare.block:.6f}s"}
 
 
 def _isolated(
     document: Document, stage: Document, scenario: Scenario, part: Part
 ) -> tuple[Document, Document]:
     """Document and stage with one endpoint, at its share of the rate, or with the writes alone."""
-    if part.only == WRITES:
+    if part.endpoint is None:
         without = {key: value for key, value in stage.items() if key != "endpoints"}
         return document, without
     endpoints = cast(list[Document], document["endpoints"])
-    document["endpoints"] = [each for each in endpoints if each["name"] == part.only]
+    document["endpoints"] = [each for each in endpoints if each["name"] == part.endpoint]
     weights = {each.name: each.weight for each in scenario.endpoints}
     assert part.stage.endpoints is not None
     load = cast(Document, stage["endpoints"])
-    share = weights[part.only] / sum(weights.values())
+    share = weights[part.endpoint] / sum(weights.values())
     stage = {key: value for key, value in stage.items() if key != "writes"}
     return document, stage | {"endpoints": load | _scaled(part.stage.endpoints, share)}
 

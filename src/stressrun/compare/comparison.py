@@ -21,7 +21,7 @@ import trio
 
 from stressrun.compare import blocks, worktree
 from stressrun.compare.blocks import Part
-from stressrun.compare.installed import shared_packages
+from stressrun.compare.shared import shared_code
 from stressrun.compare.side import Side, Tree
 from stressrun.compare.worktree import Repository
 from stressrun.errors import ResidueError, StressrunError
@@ -43,7 +43,7 @@ from stressrun.units import format_duration
 from stressrun.verdict.comparison import SHOWN, Pairs, change_of, compare, format_change, paired
 from stressrun.verdict.figures import blocks_of
 from stressrun.verdict.generator import limited, own_fault
-from stressrun.verdict.judgement import judge_comparison
+from stressrun.verdict.judgement import Fault, judge_comparison
 from stressrun.verdict.target import lost_target
 from stressrun.verdict.work import work_changes
 
@@ -97,7 +97,9 @@ class Comparison:
     def __init__(self, head: Loaded, options: Options, told: Told) -> None:
         """Raises RefusedError, and UsageError where no stage suits or the sides are not apart."""
         refuse_production(head.scenario)
-        blocks.check_sides(head.scenario)
+        base = options.base
+        top = base.repository.top if base.repository is not None and base.commit else None
+        blocks.check_sides(head.scenario, top)
         self.run_id = new_run_id()
         self.directory = options.state / self.run_id
         self.mask = Mask(head.secrets)
@@ -116,7 +118,7 @@ class Comparison:
         self._warnings: list[str] = []
         self._residue: list[str] = []
         self._rows: dict[RowKey, Pairs] = {}
-        self._results: list[StageResult] = []
+        self._results: list[list[StageResult]] = []
         self._work: list[PartWork] = []
 
     async def run(self, finished: Listener) -> ComparisonFinished:
@@ -139,7 +141,7 @@ class Comparison:
         become_subreaper()
         try:
             with self._scope:
-                sides = self._trees(ledger)
+                sides = await self._trees(ledger)
                 for number, part in enumerate(self._parts):
                     await self._compare(ledger, number, part, sides)
         except (StressrunError, ExceptionGroup) as error:
@@ -147,9 +149,10 @@ class Comparison:
             for line in self._failure.message.splitlines()[1:]:
                 self._tell(line)
         finally:
-            self._remove_trees(ledger)
+            with trio.CancelScope(shield=True):
+                await self._remove_trees(ledger)
 
-    def _trees(self, ledger: Ledger) -> tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]]:
+    async def _trees(self, ledger: Ledger) -> tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]]:
         """Where the code of base and head is, and their scenarios; base's is made here.
 
         Both do what head's scenario says, each with the files of its own.
@@ -159,7 +162,9 @@ class Comparison:
         base, file = self._options.base, self._options.file
         if base.repository is None or base.commit is None:
             return (Tree(Path.cwd(), base_environment), self._load_base(file)), head
-        top = worktree.add(base.repository, base.commit, ledger, self.run_id)
+        top = await worktree.add(base.repository, base.commit, ledger, self.run_id)
+        if (top / ".gitmodules").exists():
+            self._warn("base has no submodules: compare: {prepare: [git submodule update --init]}")
         copied = top / base.repository.within(file)
         worktree.complete(top, base.repository, file, self._head.files)
         folder = top / base.repository.within(Path.cwd())
@@ -178,6 +183,7 @@ class Comparison:
         trees: tuple[tuple[Tree, Loaded], tuple[Tree, Loaded]],
     ) -> None:
         """Compare under the load of one part, on services of its own."""
+        begin = time.monotonic()
         with ExitStack() as locks:
             try:
                 for name, (tree, loaded) in zip(NAMES, trees, strict=True):
@@ -185,11 +191,11 @@ class Comparison:
                     self._sides.append(side)
                     locks.enter_context(teardown.locked(side.deployment.directory))
                     if number == 0:
-                        await self._prepare(side, tree)
+                        await self._prepare(side, tree, loaded)
                     await side.set_up()
                 if number == 0:
-                    self._warn_of_shared_code()
-                await self._measure(part, deadline=self._deadline(number))
+                    await self._warn_of_shared_code()
+                await self._measure(part, deadline=self._deadline(number, begin))
             finally:
                 with trio.CancelScope(shield=True):
                     await self._take_down()
@@ -197,7 +203,8 @@ class Comparison:
     async def _measure(self, part: Part, deadline: float) -> None:
         """Do the blocks of a part; what they have shown is kept."""
         done = await self._do_blocks(part, deadline)
-        self._rows |= self._paired(done)
+        nothing: dict[RowKey, Pairs] = dict.fromkeys(part.rows(self._head.scenario), ())
+        self._rows |= nothing | self._paired(done)
         base, head = [await side.finish() for side in self._sides]
         self._work.append(PartWork(part.only, tuple(work_changes(base, head))))
 
@@ -226,25 +233,28 @@ class Comparison:
             reset=self._head.scenario.compare.reset,
         )
 
-    async def _prepare(self, side: Side, tree: Tree) -> None:
-        for number, command in enumerate(self._head.scenario.compare.prepare, 1):
+    async def _prepare(self, side: Side, tree: Tree, loaded: Loaded) -> None:
+        for number, command in enumerate(loaded.preparing, 1):
             here = tree.here(command)
             begin = time.monotonic()
             await side.deployment.run_command(f"prepare-{number}", here, f"command of {side.name}")
             took = format_duration(time.monotonic() - begin)
             self._tell(f"{side.name}: {shown(here)}: done ({took})")
 
-    def _warn_of_shared_code(self) -> None:
+    async def _warn_of_shared_code(self) -> None:
         repository = self._options.base.repository
         if repository is None:
             return
         base = self._sides[0].deployment.scenario
-        for name in shared_packages(base, repository.top):
-            self._warnings.append(
-                f"{name} is installed in place from {repository.top}, so that base may run head's "
-                "code: have each side install its own (compare: prepare)"
+        for told in await shared_code(base, repository.top):
+            self._warn(
+                f"{told}, so that base may run head's code: have each side install its own "
+                "(compare: prepare)"
             )
-            self._tell(f"warning: {self._warnings[-1]}")
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(text)
+        self._tell(f"warning: {text}")
 
     async def _do_blocks(
         self, part: Part, deadline: float
@@ -252,6 +262,7 @@ class Comparison:
         """The results of base and head, pair by pair; fewer where the budget does not allow all."""
         self._tell(_announced(part, self._pairs, self._head.scenario))
         done: list[tuple[StageResult, StageResult]] = []
+        self._results.append([])
         for pair in range(self._pairs + blocks.WARM_UP_PAIRS):
             begin = time.monotonic()
             results: dict[int, StageResult] = {}
@@ -259,7 +270,7 @@ class Comparison:
                 results[number] = await self._sides[number].block(pair)
             if pair >= blocks.WARM_UP_PAIRS:
                 done.append((results[0], results[1]))
-                self._results += [results[0], results[1]]
+                self._results[-1] += [results[0], results[1]]
                 self._tell(self._pair_told(len(done), results[0], results[1]))
             now = time.monotonic()
             if now + (now - begin) > deadline and len(done) < self._pairs:
@@ -287,13 +298,15 @@ class Comparison:
         told = ", ".join(islice(changes, _MOST_TOLD)) or "too few values"
         return f"pair {number} of {self._pairs}: {figure} of head by base: {told}"
 
-    def _deadline(self, number: int) -> float:
+    def _deadline(self, number: int, begin: float) -> float:
         """When the blocks of a part have to be done: each has its share of what is left."""
         if self._options.budget is None:
             return math.inf
         now = time.monotonic()
         left = self._begin + self._options.budget - now
-        return now + left / (len(self._parts) - number)
+        # Each part that follows will need about as long to be set up as this one did.
+        later = len(self._parts) - number - 1
+        return now + (left - later * (now - begin)) / (later + 1)
 
     async def _take_down(self) -> None:
         for side in self._sides:
@@ -307,10 +320,10 @@ class Comparison:
             guardian.release()
         self._sides = []
 
-    def _remove_trees(self, ledger: Ledger) -> None:
+    async def _remove_trees(self, ledger: Ledger) -> None:
         for entry in ledger.outstanding(self.run_id):
             try:
-                worktree.remove(entry)
+                await worktree.remove(entry)
             except ResidueError as error:
                 self._residue.append(f"{error.message} ({error.hint})")
             else:
@@ -327,7 +340,7 @@ class Comparison:
             residue=self._residue,
             signal=self._signal,
             failure=self._failure,
-            fault=own_fault(self._results) or lost_target(self._results) or limited(self._results),
+            fault=self._fault(),
             findings=findings,
             work=[change for part in self._work for change in part.changes],
             strict=self._options.strict,
@@ -341,7 +354,7 @@ class Comparison:
             ended_at=datetime.now(UTC),
             base=self._options.base.label,
             stage=self._parts[0].stage.name,
-            pairs=len(self._results) // 2 // len(self._parts),
+            pairs=min((len(part) // 2 for part in self._results), default=0),
             findings=tuple(findings),
             work=tuple(self._work),
             verdict=judgement.verdict,
@@ -351,6 +364,11 @@ class Comparison:
             warnings=tuple(map(mask, self._warnings)),
             residue=tuple(map(mask, self._residue)),
         )
+
+    def _fault(self) -> Fault | None:
+        """What keeps the figures of a part from being a verdict."""
+        faults = (own_fault(part) or lost_target(part) or limited(part) for part in self._results)
+        return next(filter(None, faults), None)
 
     # Signals.
 

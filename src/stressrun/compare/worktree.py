@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import trio
 
 from stressrun.errors import ResidueError, SetupError, UsageError
 from stressrun.safety.ledger import Entry, Ledger
@@ -15,7 +19,26 @@ from stressrun.safety.ledger import Entry, Ledger
 KIND = "worktree"
 """The kind of a worktree's entry in the ledger."""
 
+VARIABLES = ".env"
+"""The file with variables beside a scenario."""
+
+_TREE = "base"
 _PATIENCE = 120
+_OF_HOOKS = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
 _DEFAULT_BRANCHES = ("main", "master")
 
 
@@ -27,14 +50,15 @@ class Repository:
 
     @classmethod
     def of(cls, folder: Path) -> Repository:
-        """The repository of a folder. Raises UsageError where there is none."""
-        found = _git(folder, "rev-parse", "--show-toplevel")
-        if found is None:
+        """The repository of a folder. Raises UsageError where git knows none."""
+        done = _run(folder, "rev-parse", "--show-toplevel")
+        if done.returncode:
             raise UsageError(
-                f"{folder} is in no git repository, so that there is no base to compare with",
+                f"there is no base to compare with, as git knows no repository here: "
+                f"{_first_line(done.stderr)}",
                 hint="commit the project, or compare two configurations by --candidate-env",
             )
-        return cls(Path(found))
+        return cls(Path(done.stdout.strip()))
 
     def commit(self, reference: str) -> str:
         """The commit of a reference. Raises UsageError for one that there is not."""
@@ -65,10 +89,14 @@ class Repository:
         """Whether the working tree is as a commit is, untracked files aside."""
         return _git(self.top, "diff", "--quiet", commit) is not None
 
+    def holds(self, path: Path) -> bool:
+        """Whether a path lies in the working tree."""
+        return path.parent.resolve().is_relative_to(self.top.resolve())
+
     def within(self, path: Path) -> Path:
-        """A path as it counts from the top. Raises UsageError for one outside."""
+        """A path as it counts from the top, a link by its own name. Raises UsageError outside."""
         try:
-            return path.resolve().relative_to(self.top.resolve())
+            return (path.parent.resolve() / path.name).relative_to(self.top.resolve())
         except ValueError:
             raise UsageError(
                 f"{path} is not in the repository {self.top}",
@@ -76,7 +104,7 @@ class Repository:
             ) from None
 
 
-def add(repository: Repository, commit: str, ledger: Ledger, run_id: str) -> Path:
+async def add(repository: Repository, commit: str, ledger: Ledger, run_id: str) -> Path:
     """Check a commit out in a folder of its own, which the ledger knows; its path.
 
     It lies outside the working tree, where nothing of head's can be found on the way up. Raises
@@ -91,11 +119,25 @@ def add(repository: Repository, commit: str, ledger: Ledger, run_id: str) -> Pat
             f"the folder {path} could not be made: {error.strerror}",
             hint="TMPDIR names the folder that temporary ones are made in",
         ) from error
-    tree = path / "base"
-    done = _run(repository.top, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+    tree = path / _TREE
+    done = await trio.run_process(
+        # The user's hooks are for the user's work.
+        _command(
+            repository.top,
+            *("-c", "core.hooksPath=/dev/null"),
+            *("worktree", "add", "--quiet", "--detach", str(tree), commit),
+        ),
+        stdin=b"",
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        env=_environment(),
+        # A ^C in the terminal is for us alone, who end it then.
+        start_new_session=True,
+    )
     if done.returncode:
         raise SetupError(
-            f"git could not check out {commit[:12]}: {_last_line(done.stderr)}",
+            f"git could not check out {commit[:12]}: {_first_line(done.stderr.decode())}",
             hint=f"try it: git worktree add --detach {path}-tried {commit[:12]}",
         )
     return tree
@@ -104,16 +146,18 @@ def add(repository: Repository, commit: str, ledger: Ledger, run_id: str) -> Pat
 def complete(top: Path, repository: Repository, scenario: Path, files: Iterable[Path]) -> None:
     """Give a worktree what it needs to be compared: head's scenario, and files it does not have.
 
-    The scenario is the measure, and replaces base's; of the `files` that it names those are copied
-    that the commit has not. Raises SetupError.
+    The scenario and the variables beside it are the measure, and replace base's; of the other
+    `files` that it names those are copied that the commit has not. Raises SetupError.
     """
     try:
         for file in (scenario, *files):
-            if not file.is_file() or not file.resolve().is_relative_to(repository.top.resolve()):
+            if not file.is_file() or not repository.holds(file):
                 continue
             copy = top / repository.within(file)
-            if file == scenario or not copy.exists():
+            if file in (scenario, scenario.parent / VARIABLES) or not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
+                # What is a link there may lead anywhere.
+                copy.unlink(missing_ok=True)
                 shutil.copyfile(file, copy)
     except OSError as error:
         raise SetupError(
@@ -122,15 +166,26 @@ def complete(top: Path, repository: Repository, scenario: Path, files: Iterable[
         ) from error
 
 
-def remove(entry: Entry) -> None:
+async def remove(entry: Entry) -> None:
     """Remove the worktree of a ledger entry. Raises ResidueError."""
     path, repository = Path(entry.detail["path"]), Path(entry.detail["repository"])
-    shutil.rmtree(path, ignore_errors=True)
+    await trio.to_thread.run_sync(partial(shutil.rmtree, path, ignore_errors=True))
     if path.exists():
         raise ResidueError(f"the folder {path} could not be removed", hint=f"rm -rf {path}")
-    if repository.exists():
-        # It forgets the worktrees whose folders are gone.
-        _run(repository, "worktree", "prune", "--expire", "now")
+    for place in _administration(repository, path / _TREE):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _administration(repository: Path, tree: Path) -> list[Path]:
+    """The folders in which git keeps what it knows of a worktree.
+
+    Not all worktrees that are away are ours: `git worktree prune` would forget the user's as well.
+    """
+    common = _git(repository, "rev-parse", "--git-common-dir") if repository.exists() else None
+    if common is None:
+        return []
+    links = (repository / common / "worktrees").glob("*/gitdir")
+    return [link.parent for link in links if Path(link.read_text().strip()) == tree / ".git"]
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -142,20 +197,30 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            _command(folder, *arguments),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
             check=False,
+            env=_environment(),
         )
     except FileNotFoundError as error:
         raise SetupError("git is not installed", hint="install it: compare needs it") from error
     except subprocess.TimeoutExpired as error:
         raise SetupError(
-            f"git did not end within {_PATIENCE} s", hint="see what it does"
+            f"git did not end within {_PATIENCE} s", hint="see what it waits for"
         ) from error
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it says nothing"])[-1]
+def _command(folder: Path, *arguments: str) -> list[str]:
+    return ["git", "-C", str(folder), *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what a hook of git's has in it: its index would be overwritten."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+
+
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it says nothing"])[0]

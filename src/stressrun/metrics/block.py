@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 class Block:
     """A row over a block of time; `count` is succeeded and failed.
 
+    What was sent and has no outcome that is known is `unanswered`.
+
     `figures` are response times in seconds by their names, such as p95, without the generator's own
     lag; None: too few values.
     """
@@ -19,3 +21,4 @@ class Block:
     dropped: int = 0
     count: int = 0
     figures: Mapping[str, float | None] = field(default_factory=dict)
+    unanswered: int = 0

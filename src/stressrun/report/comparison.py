@@ -8,7 +8,7 @@ from stressrun.report.tables import table
 from stressrun.run.events import ComparisonFinished, PartWork
 from stressrun.units import format_duration
 from stressrun.verdict.comparison import Change, Finding, format_change
-from stressrun.verdict.work import WorkChange
+from stressrun.verdict.work import WorkChange, format_work
 
 _MOST_WORK = 12
 
@@ -106,15 +106,10 @@ def same_work(part: PartWork) -> str:
 def work_line(change: WorkChange) -> str:
     """`orders: index scans: 1 → 3`; of CPU time also by how much."""
     if not change.seconds:
-        return f"{change.name}: {work_count(change.base)} → {work_count(change.head)}"
+        return f"{change.name}: {format_work(change.base)} → {format_work(change.head)}"
     base, head = format_duration(change.base), format_duration(change.head)
     ratio = change.head / change.base - 1 if change.base else None
     return f"{change.name}: {base} → {head} ({_change(ratio)})"
-
-
-def work_count(count: float) -> str:
-    """Three digits that count, and all of a larger number: `0.337`, `1,350`."""
-    return f"{count:,.0f}" if count >= 999.5 else f"{count:.3g}"
 
 
 def _work(part: PartWork) -> Iterator[str]:

@@ -11,13 +11,12 @@ from stressrun.report.comparison import (
     finding_row,
     others_table,
     same_work,
-    work_count,
     work_line,
 )
 from stressrun.report.page import OUTCOMES, Page, code, head
 from stressrun.run.events import ComparisonFinished, PartWork
 from stressrun.verdict.comparison import Finding
-from stressrun.verdict.work import WorkChange
+from stressrun.verdict.work import WorkChange, format_work
 
 _ORDER = ("regressed", "inconclusive", "improved", "unchanged")
 _FOLDED = ("", "</details>")
@@ -75,7 +74,7 @@ def _add_changed_work(page: Page, part: PartWork, mask: Callable[[str], str]) ->
 
 
 def _work_row(change: WorkChange, mask: Callable[[str], str]) -> str:
-    cells = (code(mask(change.name)), work_count(change.base), work_count(change.head))
+    cells = (code(mask(change.name)), format_work(change.base), format_work(change.head))
     return f"| {' | '.join(cells)} |"
 
 

@@ -101,7 +101,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     traffic = _traffic(root, Bodies(files, references), rows.sources)
     rows.check_unique(root, (traffic.login, traffic.endpoints), writes)
-    invariants = Invariants(traffic.asking, traffic.logged_in, traffic.endpoints, names)
+    invariants = Invariants(traffic.asking, traffic.logged_in, traffic.endpoints, writes, names)
     database = build_database(root, services, _needing_database(root, services))
     return Scenario(
         name=_text(root, "name"),

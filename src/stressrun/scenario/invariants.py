@@ -18,6 +18,7 @@ from stressrun.scenario.model import (
     Invariant,
     RequestQuestion,
     SqlQuestion,
+    WriteMix,
 )
 from stressrun.scenario.part import Part
 from stressrun.scenario.requests import Requests
@@ -31,6 +32,7 @@ VALUE = "value"
 ONLY_IN_LOAD = ("is there for the load only", "write a value, or ask for it by sql")
 """Why what an invariant asks and expects can name no rows, and what to do."""
 
+_WRITING_ROWS = ("insert", "copy")
 _NAME_LENGTH = 80
 _ANY_STATUS = tuple(range(100, 600))
 _FORM = "such as endpoint checkout, or write audit.insert"
@@ -40,12 +42,13 @@ _FORM = "such as endpoint checkout, or write audit.insert"
 class Invariants:
     """Builds them. `requests` are those sent besides the load, which may use a login's `sources`.
 
-    `endpoints` are those that were sound, `names` all that are declared.
+    `endpoints` and `writes` are those that were sound, `names` all that are declared.
     """
 
     requests: Requests
     sources: Sources
     endpoints: Sequence[Endpoint]
+    writes: Sequence[WriteMix]
     names: Names
 
     def build(self, part: Part) -> Invariant:
@@ -98,7 +101,7 @@ class Invariants:
             self._check_operation(part, name)
         else:
             part.fault(f"expected endpoint NAME or write NAME.OPERATION, not {text!r}", _FORM)
-        return CountQuestion(text, "operation", name)
+        return CountQuestion(text, "operation", name, self._rows_of(name))
 
     def _check_endpoint(self, part: Part, text: str) -> None:
         name, colon, step = text.partition(": ")
@@ -131,6 +134,12 @@ class Invariants:
                 f"expected write {name}.OPERATION, not {f'write {text}'!r}",
                 hint or f"the operation is {one_of(operations)}",
             )
+
+    def _rows_of(self, text: str) -> int:
+        """How many rows an operation writes, where that is known: those that its table has more."""
+        name, _, operation = text.partition(".")
+        batches = (mix.batch for mix in self.writes if mix.name == name)
+        return next(batches, 1) if operation in _WRITING_ROWS else 1
 
     def _stages(self, part: Part) -> tuple[str, ...]:
         """The stages after which it is asked; none is every one."""

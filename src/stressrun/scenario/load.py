@@ -13,7 +13,7 @@ from stressrun.scenario.build import REFERENCES, build
 from stressrun.scenario.files import named_paths, with_absolute_paths
 from stressrun.scenario.identity import Identity, identity_of
 from stressrun.scenario.interpolate import Interpolation
-from stressrun.scenario.model import Scenario
+from stressrun.scenario.model import CommandSeeding, Scenario
 from stressrun.scenario.nodes import (
     DictNode,
     Fault,
@@ -59,6 +59,18 @@ class Loaded:
         """The files that it names and that are there, and the variables beside it."""
         named = (Path(path) for path in named_paths(self.document))
         return [path for path in (*named, self._folder / ".env") if path.is_file()]
+
+    @property
+    def preparing(self) -> list[CommandSeeding]:
+        """The commands of `compare: prepare`; the folders that they name are absolute."""
+        section = cast(Document, self.document.get("compare", {}))
+        parts = cast(list[Plain], section.get("prepare", []))
+        folders = (part.get("cwd") if isinstance(part, dict) else None for part in parts)
+        commands = zip(self.scenario.compare.prepare, folders, strict=True)
+        return [
+            replace(command, cwd=str(folder)) if folder is not None else command
+            for command, folder in commands
+        ]
 
     @property
     def identity(self) -> Identity:

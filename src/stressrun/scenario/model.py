@@ -508,12 +508,14 @@ class RequestQuestion:
 class CountQuestion:
     """How many requests or operations of the load have succeeded since the run began.
 
-    `kind` and `name` are those of a row of its books, `text` is the source form.
+    `kind` and `name` are those of a row of its books, `text` is the source form. An insert or COPY
+    is as many as the rows that `each` of them writes.
     """
 
     text: str
     kind: str
     name: str
+    each: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -577,8 +579,8 @@ class Comparing:
 
     prepare: tuple[CommandSeeding, ...] = ()
     stage: str | None = None
-    block: float = 2.5
-    warm_up: float = 0.5
+    block: float = 1.5
+    warm_up: float = 0.3
     figure: str = "p95"
     min_effect: float = 0.05
     baseline_effect: float = 0.3

@@ -8,7 +8,7 @@ over the rows, and regressed is what is both beyond chance and large enough to m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
@@ -58,7 +58,7 @@ class Finding:
     `verdict` is regressed, improved, unchanged or inconclusive, and `reason` says why where it does
     not follow from the figures. `effect` is the estimate, `low` to `high` what the pairs allow,
     `smallest` the smallest slowdown that they could have shown; None where they say nothing.
-    `failed` are the shares of base and head that failed or were dropped.
+    `failed` are the shares of base and head that failed, were dropped or had no answer.
     """
 
     row: RowKey
@@ -112,22 +112,37 @@ def paired(
 def compare(rows: Mapping[RowKey, Pairs], figure: str, min_effect: float) -> list[Finding]:
     """Judge each row by one primary figure such as p95; the rows stay in their order.
 
-    Slowdowns and speedups smaller than `min_effect`, a share, do not matter.
+    Slowdowns and speedups smaller than `min_effect`, a share, do not matter. Where more fails in
+    head than in base, that is tested instead: what fails is often quick.
     """
     ratios = {key: _ratios(pairs, figure) for key, pairs in rows.items()}
     testable = sum(len(ratios[key]) == len(pairs) for key, pairs in rows.items())
     needed = pairs_needed(testable, ALPHA)
-    findings = {}
+    least = math.log1p(min_effect)
+    findings, slower, faster = {}, {}, {}
     for key, pairs in rows.items():
-        finding = _measured(key, pairs, figure, len(ratios[key]))
-        reason = _failing(finding.failed) or _too_few(finding, len(pairs), needed)
-        if reason:
-            verdict = "regressed" if _fails_more(finding.failed) else "inconclusive"
-            finding = replace(finding, verdict=verdict, reason=reason)
-        findings[key] = finding
-    tested = [finding for finding in findings.values() if not finding.reason]
-    findings |= {each.row: each for each in _judged(tested, ratios, math.log1p(min_effect))}
+        findings[key] = finding = _measured(key, pairs, figure, len(ratios[key]))
+        if _fails_more(finding.failed):
+            slower[key] = signed_rank([_share([head]) - _share([base]) for base, head in pairs])
+        elif not (_fails_much(finding.failed) or _too_few(finding, len(pairs), needed)):
+            slower[key] = signed_rank(ratios[key])
+            faster[key] = signed_rank([-one for one in ratios[key]])
+    ups, downs = _levels(slower), _levels(faster)
+    for key, finding in findings.items():
+        if key in faster:
+            rejected = slower[key] <= ups[key], faster[key] <= downs[key]
+            bounds = interval(ratios[key], ups[key]).low, interval(ratios[key], downs[key]).high
+            findings[key] = _judged(finding, ratios[key], rejected, bounds, least)
+        elif key in slower:
+            findings[key] = _failing(finding, beyond_chance=slower[key] <= ups[key])
+        else:
+            reason = _failures(finding.failed) or _too_few(finding, len(rows[key]), needed)
+            findings[key] = replace(finding, verdict="inconclusive", reason=reason)
     return list(findings.values())
+
+
+def _levels(p_values: Mapping[RowKey, float]) -> dict[RowKey, float]:
+    return dict(zip(p_values, holm(list(p_values.values()), ALPHA), strict=True))
 
 
 def change_of(pairs: Pairs, figure: str) -> float | None:
@@ -147,32 +162,41 @@ def _measured(key: RowKey, pairs: Pairs, figure: str, count: int) -> Finding:
 
 
 def _judged(
-    findings: Sequence[Finding], ratios: Mapping[RowKey, list[float]], least: float
-) -> Iterator[Finding]:
-    """The findings with their verdicts; `least` is the logarithm of what matters."""
-    slower = [signed_rank(ratios[finding.row]) for finding in findings]
-    faster = [signed_rank([-one for one in ratios[finding.row]]) for finding in findings]
-    ups, downs = holm(slower, ALPHA), holm(faster, ALPHA)
-    for finding, p_slower, p_faster, up, down in zip(
-        findings, slower, faster, ups, downs, strict=True
-    ):
-        seen = ratios[finding.row]
-        estimate = hodges_lehmann(seen)
-        low, high = interval(seen, up).low, interval(seen, down).high
-        if p_slower <= up and estimate >= least:
-            verdict = "regressed"
-        elif p_faster <= down and estimate <= -least:
-            verdict = "improved"
-        else:
-            verdict = "unchanged" if high < least else "inconclusive"
-        yield replace(
-            finding,
-            verdict=verdict,
-            effect=math.expm1(estimate),
-            low=math.expm1(low),
-            high=math.expm1(high),
-            smallest=math.expm1(max(least, estimate - low)),
-        )
+    finding: Finding,
+    ratios: list[float],
+    rejected: tuple[bool, bool],
+    bounds: tuple[float, float],
+    least: float,
+) -> Finding:
+    """The finding with its verdict; `rejected`: that it is no slower, and that it is no faster.
+
+    `bounds` of the effect and what `least` matters are logarithms.
+    """
+    estimate = hodges_lehmann(ratios)
+    low, high = bounds
+    if rejected[0] and estimate >= least:
+        verdict = "regressed"
+    elif rejected[1] and estimate <= -least:
+        verdict = "improved"
+    else:
+        verdict = "unchanged" if high < least else "inconclusive"
+    return replace(
+        finding,
+        verdict=verdict,
+        effect=math.expm1(estimate),
+        low=math.expm1(low),
+        high=math.expm1(high),
+        smallest=math.expm1(max(least, estimate - low)),
+    )
+
+
+def _failing(finding: Finding, *, beyond_chance: bool) -> Finding:
+    """The finding where more fails in head than in base."""
+    told = _failures(finding.failed)
+    if beyond_chance:
+        return replace(finding, verdict="regressed", reason=told)
+    reason = f"{told}, which so few pairs do not tell from chance"
+    return replace(finding, verdict="inconclusive", reason=reason)
 
 
 def _ratios(pairs: Pairs, figure: str) -> list[float]:
@@ -187,22 +211,27 @@ def _median(blocks: Sequence[Block], figure: str) -> float | None:
 
 
 def _share(blocks: Sequence[Block]) -> float:
-    """How much of what was planned has failed or was dropped."""
+    """How much of what was planned did not succeed."""
     planned = sum(block.planned for block in blocks)
-    return sum(block.failed + block.dropped for block in blocks) / planned if planned else 0.0
+    lost = sum(block.failed + block.dropped + block.unanswered for block in blocks)
+    return lost / planned if planned else 0.0
 
 
 def _fails_more(failed: tuple[float, float]) -> bool:
     return failed[1] > failed[0] + _MORE_FAILURES
 
 
-def _failing(failed: tuple[float, float]) -> str:
-    """Why nothing is said of the times: what fails is often quick."""
+def _fails_much(failed: tuple[float, float]) -> bool:
+    return max(failed) > _MOST_FAILURES
+
+
+def _failures(failed: tuple[float, float]) -> str:
+    """What there is to say of failures that matter."""
     base, head = map(format_share, failed)
     if _fails_more(failed):
-        return f"{head} failed or were dropped, {base} of base"
-    if max(failed) > _MOST_FAILURES:
-        return f"{head} failed or were dropped, and {base} of base: too many to judge the times of"
+        return f"{head} did not succeed, {base} of base"
+    if _fails_much(failed):
+        return f"{head} did not succeed, and {base} of base: too many to judge the times of"
     return ""
 
 

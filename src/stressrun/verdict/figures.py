@@ -84,7 +84,14 @@ def blocks_of(books: Recorder, figures: Iterable[str]) -> dict[RowKey, Block]:
 def _block(row: Row, figures: Iterable[str]) -> Block:
     times = row.response_without_lag
     found = {name: time_of(name, times) for name in figures}
-    return Block(row.planned, row.failed, row.dropped, row.succeeded + row.failed, found)
+    return Block(
+        planned=row.planned,
+        failed=row.failed,
+        dropped=row.dropped,
+        unanswered=row.interrupted + row.unknown,
+        count=row.succeeded + row.failed,
+        figures=found,
+    )
 
 
 def of_postgres(metric: str, stages: Iterable[StageResult]) -> float | None:

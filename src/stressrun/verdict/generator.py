@@ -23,6 +23,7 @@ _REMEDIES = {
 }
 # What is less is a loop that has much to do, rather than one that was kept from it.
 _LEAST_STOP = 0.05
+_MOST_MISSED = 0.001
 _LEAST_WAITING = 0.02
 
 
@@ -62,10 +63,16 @@ def overtaxed(
 def limited(blocks: Sequence[StageResult]) -> Fault | None:
     """Whether most blocks of a comparison were as fast as the generator, rather than the target.
 
-    Then both sides seem the same. Other lag of its is in no figure that is compared.
+    Then both sides seem the same. Nor is it the target's doing what the generator was too late for.
+    Other lag of its is in no figure that is compared.
     """
     if not blocks:
         return None
+    missed = sum(block.books.missed for block in blocks)
+    planned = sum(row.planned for block in blocks for row in block.books.rows.values())
+    if missed > _MOST_MISSED * planned:
+        cause = f"the generator was too late for {missed:,} arrivals, which were dropped"
+        return Fault(cause, "lower the load, or leave out catch_up: false")
     usual = sorted(blocks, key=_busiest)[len(blocks) // 2]
     if _busiest(usual) < SATURATED:
         return None
@@ -85,9 +92,9 @@ def _fault(
     looked_at = [result for result in results if result.stage in stages]
     if threshold.metric == "distortion":
         found = worst_distortion(scenario, looked_at, windows)
-        assert found is not None
-        why, remedy = explanation(found.result, found.load)
-        return Fault(f"{why}: {found.told}", remedy)
+        if found is not None:
+            why, remedy = explanation(found.result, found.load)
+            return Fault(f"{why}: {found.told}", remedy)
     worst = max(looked_at, key=_longest_stop)
     why, remedy = explanation(worst)
     return Fault(f"{why} in stage {worst.stage.name}: {threshold.text} does not hold", remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stressrun.data.checks import describe, equals
@@ -10,7 +11,7 @@ from stressrun.metrics.recorder import Recorder
 from stressrun.scenario.model import CountQuestion, Invariant
 
 _SHOWN = 60
-_STATUS = "status "
+_REFUSED = re.compile("status 4[0-9][0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,16 @@ def counted(question: CountQuestion, books: Recorder) -> Count:
     """What the load itself has counted, in the books of all stages so far.
 
     A request without an answer, or with one that was not as expected, may have been done; one that
-    was refused with a status of 400 or more has not.
+    was refused, with a status of 400 to 499, has not.
     """
     row = books.rows.get((question.kind, question.name))
     if row is None:
         return Count(0, 0)
     uncertain = row.interrupted + row.unknown
     if question.kind != "operation":
-        refused = sum(n for kind, n in row.errors.items() if kind.startswith(_STATUS))
+        refused = sum(n for kind, n in row.errors.items() if _REFUSED.fullmatch(kind))
         uncertain += row.failed - refused
-    return Count(row.succeeded, uncertain)
+    return Count(row.succeeded * question.each, uncertain * question.each)
 
 
 def judged(invariant: Invariant, stage: str, found: object, wanted: object = None) -> Answer:

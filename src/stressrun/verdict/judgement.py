@@ -12,7 +12,7 @@ from stressrun.verdict.baseline import Against
 from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
-from stressrun.verdict.work import WorkChange
+from stressrun.verdict.work import WorkChange, format_work
 
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
 
@@ -132,7 +132,7 @@ def _regressed(regressed: Sequence[Finding], work: Sequence[WorkChange]) -> Judg
     if changed is not None:
         remedy = (
             f"for each iteration it does other work: {changed.name} "
-            f"{changed.base:.3g} → {changed.head:.3g}"
+            f"{format_work(changed.base)} → {format_work(changed.head)}"
         )
     return Judgement("failed", ExitCode.FAILED, _told_first("regressed", regressed), remedy)
 

@@ -14,6 +14,8 @@ from stressrun.postgres.statistics import Statistics
 # Less than this is no news: a page more or less, a vacuum, the statistics' own rounding.
 _LEAST_CHANGE = 0.05
 _LEAST_COUNT = 0.02
+# So many in all are done by pools and the server themselves, in one minute more than in another.
+_BACKGROUND = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +42,40 @@ NO_WORK = Work(0, {}, {})
 
 @dataclass(frozen=True, slots=True)
 class WorkChange:
-    """A count for each request, of base and of head; `seconds`: it is CPU time, which varies."""
+    """A count for each iteration, of base and of head; `seconds`: it is CPU time, which varies.
+
+    It has `changed` where head does more or less than base, beyond what varies by itself.
+    """
 
     name: str
     base: float
     head: float
     seconds: bool = False
-
-    @property
-    def changed(self) -> bool:
-        """Whether head does more or less than base, beyond what varies by itself."""
-        difference = abs(self.head - self.base)
-        most = max(self.base, self.head)
-        return not self.seconds and difference > max(_LEAST_CHANGE * most, _LEAST_COUNT)
+    changed: bool = False
 
 
 def work_changes(base: Work, head: Work) -> list[WorkChange]:
     """Every figure that either of them has, for each iteration."""
+    fewest = max(1, min(base.iterations, head.iterations))
     found = []
     for seconds, old, new in ((False, base.counts, head.counts), (True, base.cpu, head.cpu)):
-        found += [
-            WorkChange(
-                f"CPU of {name}" if seconds else name,
-                old.get(name, 0) / max(1, base.iterations),
-                new.get(name, 0) / max(1, head.iterations),
-                seconds,
-            )
-            for name in dict.fromkeys((*old, *new))
-        ]
+        for name in dict.fromkeys((*old, *new)):
+            before = old.get(name, 0) / max(1, base.iterations)
+            after = new.get(name, 0) / max(1, head.iterations)
+            changed = not seconds and _differ(before, after, fewest)
+            told = f"CPU of {name}" if seconds else name
+            found.append(WorkChange(told, before, after, seconds, changed))
     return found
+
+
+def format_work(count: float) -> str:
+    """Three digits that count, and all of a larger number: `0.337`, `1,350`."""
+    return f"{count:,.0f}" if count >= 999.5 else f"{count:.3g}"
+
+
+def _differ(before: float, after: float, iterations: int) -> bool:
+    varying = max(_LEAST_CHANGE * max(before, after), _LEAST_COUNT, _BACKGROUND / iterations)
+    return abs(after - before) > varying
 
 
 def counted(statistics: Statistics) -> dict[str, float]:
