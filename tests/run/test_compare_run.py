@@ -125,7 +125,7 @@ def test_the_other_way_round_it_has_improved(project: Path) -> None:
     write_service(project, 0.060)
     git(project, "commit", "-qam", "two")
     write_service(project, 0.002)
-    ended = stressrun(project, "compare", "s.yaml", "--against", "HEAD")
+    ended = stressrun(project, "compare", "s.yaml", "--against", "HEAD", "--pairs=7")
     assert ended.code == 0, ended.output
     (finding,) = comparison(ended)["findings"]
     assert (finding["verdict"], finding["pairs"]) == ("improved", 7)
@@ -134,9 +134,17 @@ def test_the_other_way_round_it_has_improved(project: Path) -> None:
 
 
 def test_what_a_budget_does_not_allow_is_inconclusive(project: Path) -> None:
-    ended = stressrun(project, "compare", "s.yaml", "--budget=1ms", "--strict")
-    assert_told(ended, 4, "inconclusive: no pair of blocks was done")
-    assert "the budget ends here, after 0 pairs" in ended.output
+    two = "--set=endpoints=[{name: home, request: GET /}, {name: other, request: GET /other}]"
+    ended = stressrun(project, "compare", "s.yaml", "--budget=1ms", "--isolate", "--strict", two)
+    assert_told(
+        ended, 4, "inconclusive: endpoint home and 1 more (0 pairs, and it takes 5 to tell)"
+    )
+    findings = comparison(ended)["findings"]
+    assert [(each["name"], each["verdict"]) for each in findings] == [
+        ("home", "inconclusive"),
+        ("other", "inconclusive"),
+    ]
+    assert ended.output.count("the budget ends here, after 0 pairs") == 2
     assert "nothing has changed since" in ended.output
     assert_nothing_is_left(ended)
 

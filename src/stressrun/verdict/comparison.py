@@ -116,12 +116,18 @@ def compare(rows: Mapping[RowKey, Pairs], figure: str, min_effect: float) -> lis
     head than in base, that is tested instead: what fails is often quick.
     """
     ratios = {key: _ratios(pairs, figure) for key, pairs in rows.items()}
-    testable = sum(len(ratios[key]) == len(pairs) for key, pairs in rows.items())
+    findings = {key: _measured(key, pairs, figure, len(ratios[key])) for key, pairs in rows.items()}
+    # No more are tested than these, so that with `needed` pairs each of their bounds is finite.
+    fewest = pairs_needed(1, ALPHA)
+    testable = sum(
+        _fails_more(finding.failed) or finding.pairs >= fewest for finding in findings.values()
+    )
     needed = pairs_needed(testable, ALPHA)
     least = math.log1p(min_effect)
-    findings, slower, faster = {}, {}, {}
+    slower: dict[RowKey, float] = {}
+    faster: dict[RowKey, float] = {}
     for key, pairs in rows.items():
-        findings[key] = finding = _measured(key, pairs, figure, len(ratios[key]))
+        finding = findings[key]
         if _fails_more(finding.failed):
             slower[key] = signed_rank([_share([head]) - _share([base]) for base, head in pairs])
         elif not (_fails_much(finding.failed) or _too_few(finding, len(pairs), needed)):
