@@ -14,7 +14,7 @@ from postgres_server import running_server
 
 # How long an example takes says nothing on a machine that is shared. Whoever looks for more raises
 # the number of examples.
-settings.register_profile("shared", deadline=None, max_examples=50)
+settings.register_profile("shared", deadline=None, max_examples=30)
 settings.load_profile("shared")
 
 

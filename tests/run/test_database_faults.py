@@ -351,6 +351,7 @@ def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client)
 # The floor.
 
 
+@pytest.mark.faults
 def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path, url: str) -> None:
     ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=url, FLOOR="14")
     assert_told(ended, 3, f"the run needs {WORKERS + ASIDE} connections")
@@ -391,6 +392,7 @@ def test_the_floor_is_kept_while_others_come_and_go(
 # Signals.
 
 
+@pytest.mark.faults
 def test_inserts_that_are_cancelled_are_not_in_the_table(
     tmp_path: Path, url: str, client: Client
 ) -> None:
@@ -405,6 +407,7 @@ def test_inserts_that_are_cancelled_are_not_in_the_table(
     clean(ended)
 
 
+@pytest.mark.faults
 def test_a_second_signal_ends_at_once(tmp_path: Path, url: str, client: Client) -> None:
     run = started(tmp_path, url, GRACE="60s")
     with all_waiting(url):

@@ -61,6 +61,7 @@ def test_an_existing_database_beside_an_embedded_server_is_not_thrown_away(
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_a_service_that_hangs_does_not_pass(tmp_path: Path) -> None:
     (tmp_path / "hang.py").write_text(
         "import http.server, os, time\n"
@@ -115,6 +116,7 @@ def test_passed_runs_remove_what_they_made_and_leave_the_rows_of_others(
         assert planned == again
 
 
+@pytest.mark.faults
 def test_a_failed_threshold(tmp_path: Path, database_url: str) -> None:
     ended = stressrun(
         tmp_path, SHOP, "--set", "thresholds.0=http p95 < 1us", TEST_DATABASE_URL=database_url
@@ -125,6 +127,7 @@ def test_a_failed_threshold(tmp_path: Path, database_url: str) -> None:
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_a_service_that_never_becomes_ready(tmp_path: Path, database_url: str) -> None:
     ended = stressrun(
         tmp_path,
@@ -141,6 +144,7 @@ def test_a_service_that_never_becomes_ready(tmp_path: Path, database_url: str) -
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_service_that_ends_during_a_stage(tmp_path: Path, database_url: str) -> None:
     run = Run(tmp_path, SHOP, CARTS_BY_SQL, TEST_DATABASE_URL=database_url, **LONG)
     run.wait_for("stage first")
@@ -217,7 +221,12 @@ def test_teardown_that_fails_is_residue_until_it_is_cleaned(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.faults),
+    ],
 )
 def test_a_signal_in_a_stage_ends_it_gracefully(
     tmp_path: Path, database_url: str, number: signal.Signals, code: int
@@ -369,6 +378,7 @@ def test_several_workers_share_the_load_exactly(tmp_path: Path, database_url: st
     assert (first["generator"]["workers"], second["most_vus"]) == (4, 3)
 
 
+@pytest.mark.faults
 def test_modules_beside_the_scenario_do_not_reach_the_workers(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -427,6 +437,7 @@ def test_a_killed_run_takes_its_embedded_server_with_it(tmp_path: Path) -> None:
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_live_run_is_not_cleaned(tmp_path: Path, database_url: str) -> None:
     run = Run(tmp_path, SHOP, TEST_DATABASE_URL=database_url, **LONG)
     line = run.wait_for("stressrun shop")

@@ -154,6 +154,7 @@ def test_an_endpoint_that_fails_is_named_and_does_not_keep_the_others_from_their
     assert ended.output.count("> GET /sold") == 1
 
 
+@pytest.mark.faults
 def test_a_login_that_fails_is_shown_and_ends_it(tickets: Path) -> None:
     ended = once(tickets, LOGIN="403")
     cause = "login: POST /session: expected status below 400: it is 403"
@@ -161,6 +162,7 @@ def test_a_login_that_fails_is_shown_and_ends_it(tickets: Path) -> None:
     assert "> GET" not in ended.output
 
 
+@pytest.mark.faults
 def test_a_service_that_ends_is_the_cause_of_what_fails(tickets: Path) -> None:
     ended = once(tickets, "end")
     assert_ended(ended, 4, "iterations\n  ✓ login", "verdict: invalid (exit code 4)")
@@ -168,6 +170,7 @@ def test_a_service_that_ends_is_the_cause_of_what_fails(tickets: Path) -> None:
     assert "cause: service api ended by itself in --once" in ended.output
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_shows_what_is_unanswered_and_tears_down(
     tickets: Path, number: signal.Signals, code: int
@@ -188,6 +191,7 @@ def test_a_signal_shows_what_is_unanswered_and_tears_down(
     assert f"cause: stopped by {number.name}" in ended.output
 
 
+@pytest.mark.faults
 def test_a_residue_is_told_as_in_a_run(tmp_path: Path, database_url: str) -> None:
     ended = stressrun(
         tmp_path,
@@ -205,6 +209,7 @@ def test_a_residue_is_told_as_in_a_run(tmp_path: Path, database_url: str) -> Non
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("setting", "code", "cause"),
     [
@@ -251,6 +256,7 @@ def test_a_scenario_without_endpoints_has_nothing_to_try(tmp_path: Path) -> None
     assert "the scenario has no endpoints" in ended.output
 
 
+@pytest.mark.faults
 def test_what_is_tried_can_be_kept_and_looked_into(tickets: Path) -> None:
     kept = stressrun(
         tickets, "tickets.yaml", "--once", "--endpoint=tickets", "--keep", API_SECRET="x"
