@@ -107,18 +107,6 @@ def stressrun(directory: Path, *arguments: str | Path, **environment: str) -> En
     return Run(directory, *arguments, **environment).end()
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What git prints; commits are those of nobody."""
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
-
-
 @contextmanager
 def kept_run(
     directory: Path, *arguments: str | Path, **environment: str

@@ -11,7 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from runs import ENVIRON, PATIENCE, ROOT, git
+from runs import ENVIRON, PATIENCE, ROOT
+
+from repositories import git
 
 DOCS = ROOT / "docs"
 SCENARIO = Path(__file__).with_name("reported.yaml")

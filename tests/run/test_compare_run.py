@@ -19,8 +19,9 @@ import psutil
 import pytest
 from database_server import installed_with_statements
 from delayed_service import write_service
-from runs import ENVIRON, PATIENCE, ROOT, Ended, Run, git, stressrun
+from runs import ENVIRON, PATIENCE, ROOT, Ended, Run, stressrun
 
+from repositories import git
 from stressrun.safety.ledger import open_ledger
 
 SHOP = ROOT / "benchmarks" / "scenarios" / "compare.yaml"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from stressrun.scenario.load import Loaded, load
+from stressrun.scenario.load import load
 
 SCENARIO = """\
 version: 1
@@ -23,11 +24,13 @@ environments:
 """
 
 
-def positions(folder: Path, **changes: object) -> list[tuple[str, int] | None]:
+def positions(
+    folder: Path, *, environment: str | None = None, sets: Sequence[str] = ()
+) -> list[tuple[str, int] | None]:
     """File and line of each threshold; None: it is written nowhere."""
     path = folder / "scenario.yaml"
     path.write_text(SCENARIO)
-    loaded: Loaded = load(path, environ={}, **changes)  # type: ignore[arg-type]
+    loaded = load(path, environ={}, environment=environment, sets=sets)
     places = [threshold.place for threshold in loaded.resolve({})[1].thresholds]
     found = [None if place is None else loaded.position(place) for place in places]
     return [
