@@ -1,0 +1,189 @@
+"""The canonical scenario: what every part of stressrun but `scenario` itself sees.
+
+Short forms, interpolation and overlays are gone here. Times are seconds, rates are per second,
+shares are fractions of one, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stressrun.scenario.model.database import (
+    Column,
+    Database,
+    Index,
+    NamedOperation,
+    Seed,
+    Table,
+    WriteMix,
+)
+from stressrun.scenario.model.judging import (
+    Comparing,
+    CountQuestion,
+    Invariant,
+    RequestQuestion,
+    SqlQuestion,
+    Threshold,
+)
+from stressrun.scenario.model.preparing import (
+    CommandSeeding,
+    RequestSeeding,
+    RequestTeardown,
+    SeedingStep,
+    SqlSeeding,
+    SqlTeardown,
+    Teardown,
+)
+from stressrun.scenario.model.requests import (
+    ApiKeyAuth,
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    Body,
+    Capture,
+    CsvFile,
+    Endpoint,
+    Expect,
+    Feeder,
+    FormBody,
+    FromCookie,
+    FromHeader,
+    FromJson,
+    FromRegex,
+    FromStatus,
+    Group,
+    Http,
+    JsonBody,
+    JsonLinesFile,
+    Login,
+    MultipartBody,
+    MultipartPart,
+    Query,
+    RawBody,
+    Request,
+    Step,
+    Think,
+    Tls,
+)
+from stressrun.scenario.model.services import (
+    CommandService,
+    EmbeddedPostgres,
+    ExistingPostgres,
+    ExistingService,
+    Readiness,
+    Service,
+)
+from stressrun.scenario.model.stages import (
+    Arrivals,
+    IterationsPerVu,
+    Load,
+    Ramp,
+    SharedIterations,
+    Stage,
+    Users,
+)
+
+__all__ = [
+    "ApiKeyAuth",
+    "Arrivals",
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
+    "Body",
+    "Capture",
+    "Column",
+    "CommandSeeding",
+    "CommandService",
+    "Comparing",
+    "CountQuestion",
+    "CsvFile",
+    "Database",
+    "EmbeddedPostgres",
+    "Endpoint",
+    "ExistingPostgres",
+    "ExistingService",
+    "Expect",
+    "Feeder",
+    "FormBody",
+    "FromCookie",
+    "FromHeader",
+    "FromJson",
+    "FromRegex",
+    "FromStatus",
+    "Group",
+    "Http",
+    "Index",
+    "Invariant",
+    "IterationsPerVu",
+    "JsonBody",
+    "JsonLinesFile",
+    "Load",
+    "Login",
+    "MultipartBody",
+    "MultipartPart",
+    "NamedOperation",
+    "Query",
+    "Ramp",
+    "RawBody",
+    "Readiness",
+    "Request",
+    "RequestQuestion",
+    "RequestSeeding",
+    "RequestTeardown",
+    "Scenario",
+    "Seed",
+    "SeedingStep",
+    "Service",
+    "SharedIterations",
+    "SqlQuestion",
+    "SqlSeeding",
+    "SqlTeardown",
+    "Stage",
+    "Step",
+    "Table",
+    "Teardown",
+    "Think",
+    "Threshold",
+    "Tls",
+    "Users",
+    "WriteMix",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole scenario; `services` stand in the order in which they are started.
+
+    `seeding` is all that is done before the first stage, in its order, the tables of write mixes
+    among it.
+    """
+
+    name: str
+    description: str
+    environment: str
+    random_seed: int
+    allow_hosts: tuple[str, ...]
+    services: tuple[Service, ...]
+    base_url: str | None
+    database: Database | None
+    http: Http
+    workers: int
+    seeding: tuple[SeedingStep, ...]
+    feeders: tuple[Feeder, ...]
+    login: Login | None
+    endpoints: tuple[Endpoint, ...]
+    writes: tuple[WriteMix, ...]
+    stages: tuple[Stage, ...]
+    thresholds: tuple[Threshold, ...]
+    invariants: tuple[Invariant, ...]
+    teardown: tuple[Teardown, ...]
+    report_interval: float
+    compare: Comparing
+
+    @property
+    def database_url(self) -> str | None:
+        return None if self.database is None else self.database.url
+
+    @property
+    def watches_database(self) -> bool:
+        return self.database is not None and self.database.sample_interval is not None
