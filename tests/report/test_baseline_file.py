@@ -191,5 +191,8 @@ def test_the_console_says_aloud_what_is_inconclusive() -> None:
     assert "\n  inconclusive: more\n" in stream.getvalue()
     few = held(stored(), judged(0.01, 0.01))
     console(replace(finished(), baseline=few))
-    assert "  endpoint browse: 2 pairs, and it takes 5 to tell\n" in stream.getvalue()
+    assert (
+        "  endpoint browse: 2 pairs with enough for a p95, and it takes 5 to tell\n"
+        in stream.getvalue()
+    )
     assert "\n  inconclusive: endpoint browse\n" in stream.getvalue()

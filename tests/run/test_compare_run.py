@@ -126,9 +126,13 @@ def test_the_other_way_round_it_has_improved(project: Path) -> None:
     write_service(project, 0.060)
     git(project, "commit", "-qam", "two")
     write_service(project, 0.002)
-    ended = stressrun(project, "compare", "s.yaml", "--against", "HEAD", "--pairs=7")
+    short = "--set=compare.block=100ms"
+    ended = stressrun(project, "compare", "s.yaml", "--against", "HEAD", "--pairs=14", short)
     assert ended.code == 0, ended.output
+    assert "warning: an iteration of home takes 6" in ended.output
+    assert " ms, and a block is 100 ms: make it longer (compare: {block: …})" in ended.output
     (finding,) = comparison(ended)["findings"]
+    # Ten requests are too few for a p95: two pairs are one.
     assert (finding["verdict"], finding["pairs"]) == ("improved", 7)
     assert "verdict: passed (exit code 0)" in ended.output
     assert_nothing_is_left(ended)
@@ -137,9 +141,7 @@ def test_the_other_way_round_it_has_improved(project: Path) -> None:
 def test_what_a_budget_does_not_allow_is_inconclusive(project: Path) -> None:
     two = "--set=endpoints=[{name: home, request: GET /}, {name: other, request: GET /other}]"
     ended = stressrun(project, "compare", "s.yaml", "--budget=1ms", "--isolate", "--strict", two)
-    assert_told(
-        ended, 4, "inconclusive: endpoint home and 1 more (0 pairs, and it takes 5 to tell)"
-    )
+    assert_told(ended, 4, "inconclusive: endpoint home and 1 more (0 pairs with enough for a p95")
     findings = comparison(ended)["findings"]
     assert [(each["name"], each["verdict"]) for each in findings] == [
         ("home", "inconclusive"),

@@ -3,10 +3,12 @@ from __future__ import annotations
 import math
 import platform
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from stressrun.run.machine import Neighbours, cpu_model, quota, this_machine
+from stressrun.run import machine
+from stressrun.run.machine import Disk, Neighbours, cpu_model, quota, this_machine
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,16 @@ def test_this_machine_stays_the_same_and_shows_no_name() -> None:
     assert machine.memory > 0
     assert int(machine.id, 16) >= 0
     assert platform.node() not in asdict(machine).values()
+
+
+def test_waiting_for_the_disk_is_counted_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressure = tmp_path / "io"
+    monkeypatch.setattr(machine, "_PRESSURE", pressure)
+    assert Disk().share() is None
+    pressure.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=1 total=9\n")
+    disk = Disk()
+    assert disk.share() == 0
+    pressure.write_text("some avg10=9.00 avg60=9.00 avg300=9.00 total=3600000000005\n")
+    assert (disk.share() or 0) > 1

@@ -134,7 +134,7 @@ def test_a_regression_fails_the_run_after_its_thresholds() -> None:
     ("against", "cause"),
     [
         (ELSEWHERE, "another machine: a; this one has b; more"),
-        (FEW, "endpoint browse (2 pairs, and it takes 5 to tell)"),
+        (FEW, "endpoint browse (2 pairs with enough for a p95, and it takes 5 to tell)"),
     ],
 )
 def test_inconclusive_is_no_pass_where_that_is_asked_for(against: Against, cause: str) -> None:

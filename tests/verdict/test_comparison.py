@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 
 from stressrun.metrics.block import Block
 from stressrun.metrics.recorder import Recorder, RowKey
-from stressrun.verdict.comparison import SHOWN, Finding, Pairs, compare, format_change, paired
+from stressrun.verdict.comparison import (
+    SHOWN,
+    Finding,
+    Pairs,
+    compare,
+    format_change,
+    paired,
+    pooled,
+)
 from stressrun.verdict.figures import blocks_of
 
 BROWSE: RowKey = ("endpoint", "browse")
+NO_MORE = "4 pairs with enough for a p95, and it takes 5 to tell"
 OPPOSITE = {
     "regressed": "improved",
     "improved": "regressed",
@@ -24,12 +33,17 @@ OPPOSITE = {
 }
 
 
-def row(
-    milliseconds: float, count: int = 40, failed: int = 0, dropped: int = 0, interrupted: int = 0
-) -> Block:
-    """A block in which all take the same time."""
+def books(
+    milliseconds: float,
+    count: int,
+    failed: int = 0,
+    dropped: int = 0,
+    interrupted: int = 0,
+    name: str = "browse",
+) -> Recorder:
+    """Books of one row, in which all take the same time."""
     books = Recorder()
-    found = books.row(*BROWSE)
+    found = books.row("endpoint", name)
     found.planned = count + failed + dropped + interrupted
     found.dropped, found.interrupted = dropped, interrupted
     nanoseconds = round(milliseconds * 1e6)
@@ -37,7 +51,15 @@ def row(
         found.succeed(nanoseconds, nanoseconds, 100, 100)
     for _ in range(failed):
         found.fail("status 503", nanoseconds, nanoseconds, 100, 100)
-    return blocks_of(books, SHOWN)[BROWSE]
+    return books
+
+
+def row(
+    milliseconds: float, count: int = 40, failed: int = 0, dropped: int = 0, interrupted: int = 0
+) -> Block:
+    """A block in which all take the same time."""
+    all_books = books(milliseconds, count, failed, dropped, interrupted)
+    return blocks_of(all_books, SHOWN)[BROWSE]
 
 
 def pairs_of(ratios: Iterable[float], base: float = 10.0) -> Pairs:
@@ -81,13 +103,32 @@ def test_a_finding_says_how_much_and_what_it_could_have_seen() -> None:
 
 def test_too_few_pairs_tell_nothing() -> None:
     finding = found(pairs_of([2.0] * 4))
-    assert (finding.verdict, finding.reason) == ("inconclusive", "4 pairs, and it takes 5 to tell")
+    assert (finding.verdict, finding.reason) == ("inconclusive", NO_MORE)
 
 
 def test_too_few_requests_tell_nothing() -> None:
     finding = found([(row(10, count=12), row(30, count=12))] * 8)
     assert finding.verdict == "inconclusive"
     assert finding.reason == "a block has too few for a p95, which needs 20"
+
+
+@given(st.integers(1, 60), st.integers(1, 12))
+def test_of_what_is_rare_several_pairs_are_one(count: int, blocks: int) -> None:
+    pairs = pooled([(books(10, count), books(20, count))] * blocks, "p95")[BROWSE]
+    size = min(blocks, math.ceil(20 / count))
+    assert len(pairs) == blocks // size
+    # None of them is lost.
+    assert sum(base.count for base, _ in pairs) == count * blocks
+    enough = count * blocks >= 20
+    assert all((base.figures["p95"] is not None) is enough for base, _ in pairs)
+
+
+def test_each_row_has_as_many_pairs_as_it_can_have() -> None:
+    both = books(10, 40)
+    both.merge(books(10, 10, name="list"))
+    rows = pooled([(both, both)] * 6, "p95")
+    assert {name: len(pairs) for (_, name), pairs in rows.items()} == {"browse": 6, "list": 3}
+    assert {len(pairs) for pairs in pooled([(both, both)] * 6, "p50").values()} == {6}
 
 
 @pytest.mark.parametrize(

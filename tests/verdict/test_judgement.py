@@ -2,8 +2,9 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
+from comparison_samples import INCONCLUSIVE, UNCHANGED
 from stressrun.errors import ExitCode, RefusedError, SetupError, StressrunError
-from stressrun.verdict.judgement import Fault, judge
+from stressrun.verdict.judgement import Fault, judge, judge_comparison
 from stressrun.verdict.thresholds import Evaluation
 from verdict_samples import threshold
 
@@ -87,3 +88,29 @@ def test_a_fault_of_the_generator_s_own_makes_the_figures_invalid() -> None:
         "the generator was out of local ports",
         "keep connections",
     )
+
+
+@pytest.mark.parametrize(
+    ("disk", "remedy"),
+    [
+        (None, "more pairs (--pairs)"),
+        (0.01, "more pairs (--pairs)"),
+        (0.12, "for 12.00 % of the time something waited for the disk: a database that"),
+    ],
+)
+def test_an_inconclusive_comparison_says_what_would_see_more(
+    disk: float | None, remedy: str
+) -> None:
+    judgement = judge_comparison(
+        run_id="r1",
+        residue=[],
+        signal=None,
+        failure=None,
+        fault=None,
+        findings=[UNCHANGED, INCONCLUSIVE],
+        work=[],
+        disk=disk,
+        strict=False,
+    )
+    assert (judgement.verdict, judgement.exit_code) == ("inconclusive", 0)
+    assert judgement.remedy.startswith(remedy)

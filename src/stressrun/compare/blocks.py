@@ -25,7 +25,7 @@ from stressrun.verdict.statistics import pairs_needed
 
 # With as few as the test needs, one pair of the wrong sign would hide any change; and many short
 # blocks see more than few long ones, as the moods of a machine last for seconds.
-_MORE_PAIRS = 10
+_MORE_PAIRS = 24
 # The first pair of blocks is not counted.
 WARM_UP_PAIRS = 1
 
@@ -133,7 +133,7 @@ def parts_of(scenario: Scenario, *, isolated: bool) -> list[Part]:
 
 
 def pairs_of(scenario: Scenario, wanted: int | None) -> int:
-    """How many pairs of blocks: those that are wanted, or as many as the test needs and ten."""
+    """How many pairs of blocks: those that are wanted, or as many as the test needs, and more."""
     given = wanted or scenario.compare.pairs
     if given is not None:
         return given

@@ -26,22 +26,21 @@ from stressrun.compare.side import Side, Tree
 from stressrun.compare.worktree import Repository
 from stressrun.errors import ResidueError, StressrunError
 from stressrun.load.stage import StageResult
-from stressrun.metrics.block import Block
 from stressrun.metrics.recorder import RowKey
 from stressrun.run import teardown
 from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
 from stressrun.run.events import ComparisonFinished, PartWork
+from stressrun.run.machine import Disk
 from stressrun.run.preparation import refuse_production
 from stressrun.run.signals import watch_signals
 from stressrun.safety.ledger import Ledger, open_ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded
-from stressrun.scenario.model import Scenario
+from stressrun.scenario.model import EmbeddedPostgres, Scenario
 from stressrun.services.command import shown
 from stressrun.services.process import become_subreaper, kill_remaining_descendants
 from stressrun.units import format_duration
-from stressrun.verdict.comparison import SHOWN, Pairs, change_of, compare, format_change, paired
-from stressrun.verdict.figures import blocks_of
+from stressrun.verdict.comparison import Pairs, change_of, compare, format_change, pooled
 from stressrun.verdict.generator import limited, own_fault
 from stressrun.verdict.judgement import Fault, judge_comparison
 from stressrun.verdict.target import lost_target
@@ -120,6 +119,7 @@ class Comparison:
         self._rows: dict[RowKey, Pairs] = {}
         self._results: list[list[StageResult]] = []
         self._work: list[PartWork] = []
+        self._disk: float | None = None
 
     async def run(self, finished: Listener) -> ComparisonFinished:
         """Compare, whatever comes of it; `finished` is told before a signal counts again."""
@@ -261,6 +261,7 @@ class Comparison:
     ) -> list[tuple[StageResult, StageResult]]:
         """The results of base and head, pair by pair; fewer where the budget does not allow all."""
         self._tell(_announced(part, self._pairs, self._head.scenario))
+        disk = Disk()
         done: list[tuple[StageResult, StageResult]] = []
         self._results.append([])
         for pair in range(self._pairs + blocks.WARM_UP_PAIRS):
@@ -268,6 +269,8 @@ class Comparison:
             results: dict[int, StageResult] = {}
             for number in blocks.order(pair):
                 results[number] = await self._sides[number].block(pair)
+            if pair == 0:
+                self._warn_of_short_blocks(results[0])
             if pair >= blocks.WARM_UP_PAIRS:
                 done.append((results[0], results[1]))
                 self._results[-1] += [results[0], results[1]]
@@ -276,16 +279,25 @@ class Comparison:
             if now + (now - begin) > deadline and len(done) < self._pairs:
                 self._tell(f"the budget ends here, after {len(done)} pairs")
                 break
+        self._disk = disk.share()
         return done
+
+    def _warn_of_short_blocks(self, base: StageResult) -> None:
+        """A block that is no longer than an iteration never has its stage's load."""
+        block = self._head.scenario.compare.block
+        for (kind, name), row in base.books.rows.items():
+            p50 = row.response.quantile(0.5)
+            if kind == "endpoint" and p50 is not None and p50 / 1e9 > block / 2:
+                self._warn(
+                    f"an iteration of {name} takes {format_duration(p50 / 1e9)}, and a block is "
+                    f"{format_duration(block)}: make it longer (compare: {{block: …}})"
+                )
+                return
 
     def _paired(self, done: Sequence[tuple[StageResult, StageResult]]) -> dict[RowKey, Pairs]:
         """What the blocks of base and head have shown, row by row."""
-        figures = (*SHOWN, self._head.scenario.compare.figure)
-
-        def block(side: StageResult) -> dict[RowKey, Block]:
-            return blocks_of(side.books, figures)
-
-        return paired([(block(base), block(head)) for base, head in done])
+        books = [(base.books, head.books) for base, head in done]
+        return pooled(books, self._head.scenario.compare.figure)
 
     def _pair_told(self, number: int, base: StageResult, head: StageResult) -> str:
         """`pair 3 of 8: head's p95 by base's: browse +1.2 %, checkout −0.3 %`."""
@@ -343,6 +355,7 @@ class Comparison:
             fault=self._fault(),
             findings=findings,
             work=[change for part in self._work for change in part.changes],
+            disk=self._disk if _is_durable(scenario) else None,
             strict=self._options.strict,
         )
         mask = self.mask.text
@@ -390,6 +403,15 @@ class Comparison:
 
     def _tell(self, text: str) -> None:
         self._told(self.mask.text(text))
+
+
+def _is_durable(scenario: Scenario) -> bool:
+    """Whether a database that is thrown away has its disk confirm each commit."""
+    return any(
+        isinstance(service, EmbeddedPostgres)
+        and not {"fsync", "synchronous_commit"} & set(service.settings)
+        for service in scenario.services
+    )
 
 
 def _announced(part: Part, pairs: int, scenario: Scenario) -> str:

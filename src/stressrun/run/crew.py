@@ -22,8 +22,9 @@ from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario, Stage
 from stressrun.services.process import ServiceProcess, describe_status, spawn
 
-# The barrier: long enough for every worker to have heard of the stage before it starts.
-_LEAD = 100_000_000
+LEAD = 0.1
+"""The barrier, in seconds: every worker has heard of a stage before it starts."""
+
 # How long a worker may be silent in a stage, where it speaks every 250 ms, before it is given up.
 _PATIENCE = 10.0
 # How long it may take to prepare: to draw its data and to open its connections.
@@ -114,9 +115,9 @@ class Crew:
                 nursery.start_soon(self._prepare, worker, order)
 
     @staticmethod
-    def next_start() -> int:
+    def next_start(lead: float = LEAD) -> int:
         """The instant in nanoseconds at which a stage that is told of now can start."""
-        return time.monotonic_ns() + _LEAD
+        return time.monotonic_ns() + round(lead * 1e9)
 
     async def run(
         self, result: StageResult, start: int, heard: Callable[[str, Recorder, int], None]

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import platform
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from stressrun.verdict.origin import Machine, Origin, Versions
 
 _IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _CPU = Path("/proc/cpuinfo")
+_PRESSURE = Path("/proc/pressure/io")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -24,6 +26,29 @@ def origin_of(scenario: Identity, postgres: str | None, others_cpu: float | None
     """The origin of a run that is done here, on a server of a version, if on any."""
     versions = Versions(__version__, platform.python_version(), postgres)
     return Origin(this_machine(), versions, scenario, others_cpu)
+
+
+class Disk:
+    """How much of the time from now on something on the machine waits for its disks."""
+
+    def __init__(self) -> None:
+        self._begin = _stalled()
+        self._wall = time.monotonic()
+
+    def share(self) -> float | None:
+        """The share of the time so far; None: the system does not say."""
+        begin, now = self._begin, _stalled()
+        passed = time.monotonic() - self._wall
+        return (now - begin) / passed if begin is not None and now is not None and passed else None
+
+
+def _stalled() -> float | None:
+    """Seconds in which at least one task waited for a disk (`some` of Linux's PSI)."""
+    for line in _text(_PRESSURE).splitlines():
+        kind, *_, total = line.split()
+        if kind == "some":
+            return int(total.removeprefix("total=")) / 1e6
+    return None
 
 
 class Neighbours:

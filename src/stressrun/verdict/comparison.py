@@ -14,9 +14,9 @@ from itertools import chain
 from statistics import median
 
 from stressrun.metrics.block import Block
-from stressrun.metrics.recorder import RowKey
-from stressrun.scenario.figures import quantile_of
+from stressrun.metrics.recorder import Recorder, RowKey
 from stressrun.units import format_share
+from stressrun.verdict.figures import blocks_of, values_needed
 from stressrun.verdict.statistics import (
     hodges_lehmann,
     holm,
@@ -107,6 +107,43 @@ def paired(
         key: [(base.get(key, Block()), head.get(key, Block())) for base, head in blocks]
         for key in ordered
     }
+
+
+def pooled(blocks: Sequence[tuple[Recorder, Recorder]], figure: str) -> dict[RowKey, Pairs]:
+    """The rows of the books of base's and head's blocks, pair by pair.
+
+    Of what is too rare in one block for the figure, several pairs are one.
+    """
+    figures = (*SHOWN, figure)
+
+    def by(size: int) -> dict[RowKey, Pairs]:
+        joined = _joined(blocks, size)
+        return paired(
+            [(blocks_of(base, figures), blocks_of(head, figures)) for base, head in joined]
+        )
+
+    single = by(1)
+    sizes = {key: min(len(blocks), _size(pairs, figure)) for key, pairs in single.items()}
+    rows = {size: by(size) for size in set(sizes.values())}
+    return {key: rows[size][key] for key, size in sizes.items()}
+
+
+def _size(pairs: Pairs, figure: str) -> int:
+    """How many pairs have values enough; as many on both sides, and whatever became of them."""
+    typical = median(min(base.planned, head.planned) for base, head in pairs)
+    return math.ceil(values_needed(figure) / max(1.0, typical))
+
+
+def _joined(
+    blocks: Sequence[tuple[Recorder, Recorder]], size: int
+) -> list[tuple[Recorder, Recorder]]:
+    """So many pairs that follow each other as one; the last one may be of more."""
+    groups = max(1, len(blocks) // size)
+    joined = [(Recorder(), Recorder()) for _ in range(groups)]
+    for number, pair in enumerate(blocks):
+        for whole, part in zip(joined[min(number // size, groups - 1)], pair, strict=True):
+            whole.merge(part)
+    return joined
 
 
 def compare(rows: Mapping[RowKey, Pairs], figure: str, min_effect: float) -> list[Finding]:
@@ -246,6 +283,6 @@ def _too_few(finding: Finding, blocks: int, needed: int) -> str:
     if finding.pairs >= needed:
         return ""
     if blocks < needed:
-        return f"{blocks} pair{'' if blocks == 1 else 's'}, and it takes {needed} to tell"
-    least = round(1 / (1 - (quantile_of(figure) or 0.0)))
-    return f"a block has too few for a {figure}, which needs {least}"
+        pairs = f"{blocks} pair{'' if blocks == 1 else 's'} with enough for a {figure}"
+        return f"{pairs}, and it takes {needed} to tell"
+    return f"a block has too few for a {figure}, which needs {values_needed(figure)}"

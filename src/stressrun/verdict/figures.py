@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.block import Block
@@ -67,6 +68,11 @@ def of_load(metric: str, row: Row, elapsed: float) -> float | None:
     if metric == "rate":
         return ended / elapsed if elapsed else None
     return time_of(metric, row.response)
+
+
+def values_needed(figure: str) -> int:
+    """How many values a figure needs, to be more than a guess."""
+    return ceil(round(1 / (1 - (quantile_of(figure) or 0.0)), 6))
 
 
 def blocks_of(books: Recorder, figures: Iterable[str]) -> dict[RowKey, Block]:

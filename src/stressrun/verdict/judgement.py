@@ -8,12 +8,15 @@ from shlex import quote
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.units import format_share
 from stressrun.verdict.baseline import Against
 from stressrun.verdict.comparison import Finding
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 from stressrun.verdict.work import WorkChange, format_work
 
+# Of the time that base and head took.
+_MUCH_WAITING = 0.05
 _VERDICTS = {ExitCode.FAILED: "failed", ExitCode.INVALID: "invalid"}
 
 
@@ -81,9 +84,14 @@ def judge_comparison(
     fault: Fault | None,
     findings: Sequence[Finding],
     work: Sequence[WorkChange],
+    disk: float | None,
     strict: bool,
 ) -> Judgement:
-    """As `judge`, of what became of each endpoint; `strict`: what is inconclusive is invalid."""
+    """As `judge`, of what became of each endpoint; `strict`: what is inconclusive is invalid.
+
+    For the share `disk` of the time something waited for the disk of a database that could do
+    without; None: there is none, or nobody knows.
+    """
     grave = _gravest(run_id, residue, signal, failure, fault)
     if grave is not None:
         return grave
@@ -96,9 +104,19 @@ def judge_comparison(
         return _regressed(regressed, work)
     undecided = [finding for finding in findings if finding.verdict == "inconclusive"]
     if undecided:
-        remedy = "more pairs (--pairs) or longer blocks (compare: {block: 5s}) see smaller changes"
-        return Judgement("inconclusive", code, _told_first("inconclusive", undecided), remedy)
+        cause = _told_first("inconclusive", undecided)
+        return Judgement("inconclusive", code, cause, _sharper(disk))
     return Judgement("passed", ExitCode.PASSED)
+
+
+def _sharper(disk: float | None) -> str:
+    """How smaller changes can be seen."""
+    if disk is not None and disk > _MUCH_WAITING:
+        return (
+            f"for {format_share(disk)} of the time something waited for the disk: a database that "
+            'is thrown away need not (settings: {synchronous_commit: "off"})'
+        )
+    return "more pairs (--pairs) or longer blocks (compare: {block: 5s}) see smaller changes"
 
 
 def _gravest(

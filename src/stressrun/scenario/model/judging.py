@@ -92,8 +92,8 @@ class Comparing:
 
     prepare: tuple[CommandSeeding, ...] = ()
     stage: str | None = None
-    block: float = 1.0
-    warm_up: float = 0.25
+    block: float = 0.5
+    warm_up: float = 0.1
     figure: str = "p95"
     min_effect: float = 0.05
     baseline_effect: float = 0.3
