@@ -25,6 +25,7 @@ _DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
 _RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
 _COUNT = re.compile(r"\d+(?:_\d+)*")
+_RATIO = re.compile(_NUMBER)
 _SHARE = re.compile(rf"({_NUMBER})%")
 _SIZE = re.compile(rf"({_NUMBER})({'|'.join(sorted(_BYTES, key=len, reverse=True))})")
 
@@ -33,6 +34,7 @@ RATE_FORM = "a rate such as 50/s or 1200/m"
 SHARE_FORM = "a share such as 1% or 0.5%"
 SIZE_FORM = "a size such as 512B, 1KB or 4MiB"
 COUNT_FORM = "a whole number such as 0 or 1_000"
+RATIO_FORM = "a number such as 2 or 1.5"
 
 
 def parse_duration(text: str) -> float:
@@ -76,6 +78,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_ratio(text: str) -> float:
+    """How many for each: `2`, `1.5`. Raises ValueError for any other form."""
+    if not _RATIO.fullmatch(text):
+        raise ValueError(f"{text!r} is not {RATIO_FORM}")
+    return float(text)
+
+
 def format_duration(seconds: float) -> str:
     """Three significant digits in the unit that reads best: `84.2 µs`, `250 ms`, `1.20 s`."""
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s")):
@@ -109,6 +118,11 @@ def format_count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def format_ratio(number: float) -> str:
+    """`1.50`, `0.12`."""
+    return _three_digits(number)
+
+
 def _three_digits(value: float) -> str:
     magnitude = abs(value)
     if magnitude == 0 or magnitude >= 99.95:
@@ -131,3 +145,4 @@ RATE = Unit(RATE_FORM, ("/s",), parse_rate, format_rate)
 SHARE = Unit(SHARE_FORM, ("%",), parse_share, format_share)
 SIZE = Unit(SIZE_FORM, ("KB", "MB"), parse_size, format_size)
 COUNT = Unit(COUNT_FORM, (), parse_count, format_count)
+RATIO = Unit(RATIO_FORM, (), parse_ratio, format_ratio)

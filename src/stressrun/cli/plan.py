@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from stressrun.cli.mock_plan import mock_lines
 from stressrun.cli.options import scenario_options
 from stressrun.data.checks import describe
 from stressrun.data.composites import foreign_key
@@ -40,11 +41,13 @@ from stressrun.scenario.model import (
     JsonLinesFile,
     Load,
     Login,
+    MockService,
     MultipartBody,
     Query,
     Ramp,
     RawBody,
     Readiness,
+    RealService,
     Request,
     RequestQuestion,
     RequestSeeding,
@@ -107,7 +110,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     scenario = loaded.scenario
     yield _head(scenario)
     if scenario.services:
-        yield _section("services, in the order of their start", map(_service, scenario.services))
+        services = chain.from_iterable(map(_service, scenario.services))
+        yield _section("services, in the order of their start", services)
     common = _common(loaded)
     if scenario.seeding:
         where = "" if scenario.database is None else f", in {scenario.database_url}"
@@ -155,7 +159,14 @@ def _head(scenario: Scenario) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _service(service: Service) -> str:
+def _service(service: Service) -> Iterator[str]:
+    if isinstance(service, MockService):
+        yield from mock_lines(service)
+    else:
+        yield _real_service(service)
+
+
+def _real_service(service: RealService) -> str:
     if isinstance(service, EmbeddedPostgres):
         settings = ", ".join(f"{key}={value}" for key, value in service.settings.items())
         where = f" on port {service.port}" if service.port else ""
@@ -432,6 +443,8 @@ def _subject(threshold: Threshold) -> str:
             operation = threshold.operation
             whose = f"operation {operation}" if operation else "operations"
             return f"{whose} of {threshold.name}"
+        case "mock":
+            return f"calls of {threshold.name}"
         case "postgres":
             return "the database"
         case _:

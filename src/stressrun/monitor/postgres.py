@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from stressrun.load.poller import Timer
+from stressrun.http.poller import Timer
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.slowest import Slowest
 from stressrun.monitor.stage_watch import StageWatch

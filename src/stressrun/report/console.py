@@ -11,6 +11,7 @@ from stressrun.report.comparison import finding_columns, finding_row, others_tab
 from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.generator import generator_lines
+from stressrun.report.mocks import mock_lines, recovery_lines
 from stressrun.report.notices import warnings
 from stressrun.report.output import Output
 from stressrun.report.tables import (
@@ -39,6 +40,7 @@ from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario
 from stressrun.units import format_duration, format_rate
 from stressrun.verdict.baseline import Against
+from stressrun.verdict.mocks import recoveries
 
 
 class Console(Output):
@@ -100,6 +102,10 @@ class Console(Output):
         failures = failure_lines(result, self._scenario)
         if failures:
             self._write("\n" + "\n".join(f"  {line}" for line in failures))
+        if result.mocks:
+            self._write(
+                "\n" + "\n".join(f"  {line}" for line in mock_lines(result, self._scenario))
+            )
         if result.database is not None:
             seen = database_lines(result.database, self._run_id)
             self._write("\n" + "\n".join(f"  {line}" for line in seen))
@@ -109,6 +115,10 @@ class Console(Output):
         self._sampled = any(row.samples for row in rows)
         if event.stages:
             self._write(f"\nsummary\n\n{summary_table(event.stages)}")
+        if recovered := recovery_lines(recoveries(event.stages, event.scenario)):
+            self._write("\nrecovery")
+            for line in recovered:
+                self._write(f"  {line}")
         if event.thresholds:
             self._write("\nthresholds")
             for line in threshold_lines(event.thresholds):

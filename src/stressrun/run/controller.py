@@ -23,7 +23,6 @@ from stressrun.metrics.recorder import Recorder
 from stressrun.metrics.times import merged
 from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
-from stressrun.run.crew import Crew
 from stressrun.run.deployment import (
     Deployment,
     TargetLost,
@@ -212,7 +211,7 @@ class Controller:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_stage, held)
-                    await self._run_stage(held.crew, result, monitor)
+                    await self._run_stage(held, result, monitor)
                     nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
@@ -252,11 +251,11 @@ class Controller:
         await held.crew.stop()
 
     async def _run_stage(
-        self, crew: Crew, result: StageResult, monitor: PostgresMonitor | None
+        self, held: Deployment, result: StageResult, monitor: PostgresMonitor | None
     ) -> None:
         if monitor is not None:
             await monitor.prepare()
-        start = crew.next_start()
+        start = held.crew.next_start()
         if monitor is not None:
             monitor.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
@@ -275,12 +274,13 @@ class Controller:
             ticker.heard(books)
             elapsed = (time.monotonic_ns() - start) / 1e9
             slices.heard(books, elapsed)
+            result.outcomes.heard(books, elapsed)
             self._live.heard(worker, books, elapsed, result.generator.workers)
             if monitor is not None:
                 monitor.hear(books.slowest)
 
         try:
-            await crew.run(result, start, heard)
+            await held.run_stage(result, start, heard)
         finally:
             measure()
             slices.finish()

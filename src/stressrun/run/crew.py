@@ -31,6 +31,10 @@ _PATIENCE = 10.0
 _PREPARATION = 120.0
 
 
+Heard = Callable[[str, Recorder, int], None]
+"""Called with a worker's name and news, and the sum of the most virtual users of all workers."""
+
+
 class WorkerLost(StressrunError):  # noqa: N818 - the generator is gone, which makes a run invalid
     """A worker ended or fell silent: what it measured is incomplete."""
 
@@ -119,13 +123,9 @@ class Crew:
         """The instant in nanoseconds at which a stage that is told of now can start."""
         return time.monotonic_ns() + round(lead * 1e9)
 
-    async def run(
-        self, result: StageResult, start: int, heard: Callable[[str, Recorder, int], None]
-    ) -> None:
-        """Run one stage on all workers and gather what they say into `result`.
+    async def run(self, result: StageResult, start: int, heard: Heard) -> None:
+        """Run one stage on all workers and gather what they say into `result`, and tell of it.
 
-        `heard` is called with each worker's name and news, and the sum of the most virtual users
-        that each worker had busy at once.
         Raises WorkerLost.
         """
         stage = result.stage
@@ -191,9 +191,7 @@ class Crew:
     def _has_work(worker: _Worker, stage: Stage) -> bool:
         return (stage.writes if worker.name == "writes" else stage.endpoints) is not None
 
-    async def _listen(
-        self, worker: _Worker, result: StageResult, heard: Callable[[str, Recorder, int], None]
-    ) -> None:
+    async def _listen(self, worker: _Worker, result: StageResult, heard: Heard) -> None:
         said = ""
         while said != "finished":
             try:

@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import trio
+
 from stressrun.errors import ExitCode, SetupError, StressrunError
+from stressrun.load.stage import StageResult
 from stressrun.run import teardown
-from stressrun.run.crew import Crew
+from stressrun.run.crew import Crew, Heard
+from stressrun.run.mocks import Mocks
 from stressrun.run.preparation import (
     Prepared,
     check_targets,
@@ -25,7 +29,7 @@ from stressrun.services.command import run_to_end
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK
-from stressrun.services.running import Services, reserve
+from stressrun.services.running import Lost, Services, reserve
 
 
 class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
@@ -104,6 +108,7 @@ class Deployment:
             keep=keep,
             told=self._told,
         )
+        self._mocks = Mocks(self._services.launcher, keep=keep, told=self._told)
 
     async def set_up(self, *, writes: bool) -> None:
         """Start the services and fill the database; `writes` says whether the mixes will run.
@@ -115,6 +120,7 @@ class Deployment:
         except PortTakenError:
             # Somebody took a port after it was reserved: once more, with others.
             await self._services.stop()
+            await self._mocks.close()
             await self._start_services()
         teardown.record(self.scenario, self._values, self.ledger, self.run_id)
         self.prepared = await prepare_database(
@@ -131,6 +137,18 @@ class Deployment:
         """Start the workers. Raises the StressrunError that kept one from its work."""
         state = None if self._database_is_disposable() else self._state
         await self.crew.start(self.scenario, self._document, state, self.prepared.rows, self.mask)
+
+    async def run_stage(self, result: StageResult, start: int, heard: Heard) -> None:
+        """Run one stage from an instant on, as `Crew.run` does, with the mocks in step.
+
+        Raises WorkerLost, MockSilent.
+        """
+        await self._mocks.begin(result, start)
+        try:
+            await self.crew.run(result, start, heard)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._mocks.finish(result)
 
     async def run_command(self, name: str, command: CommandSeeding, label: str) -> None:
         """Run a command to its end; messages call it by its label. Raises SetupError."""
@@ -156,7 +174,7 @@ class Deployment:
 
     def check_alive(self, phase: str) -> None:
         """Raises TargetLost for a service that ended during a phase of the run."""
-        for lost in self._services.lost():
+        for lost in self._lost():
             self._told(f"the last lines of {lost.name}:\n{lost.tail}")
             raise TargetLost(
                 f"service {lost.name} ended by itself in {phase} ({lost.status})",
@@ -166,12 +184,16 @@ class Deployment:
     @property
     def is_alive(self) -> bool:
         """Whether all services still run."""
-        return not self._services.lost()
+        return not self._lost()
+
+    def _lost(self) -> list[Lost]:
+        return [*self._services.lost(), *self._mocks.lost()]
 
     async def take_down(self) -> list[str]:
         """Undo what was done to the data, and end the services; what is left behind, in words."""
         failures = await teardown.undo_data(self.ledger, self.guard, self.run_id, self._told)
         await self._services.stop()
+        await self._mocks.close()
         return failures + [
             teardown.describe(entry)
             for entry in self.ledger.outstanding(self.run_id)
@@ -187,6 +209,7 @@ class Deployment:
             ours = isinstance(service, EmbeddedPostgres)
             urls[service.name] = url if ours else self.mask.text(url)
         self._services.release()
+        self._mocks.release()
         return urls
 
     def _database_is_disposable(self) -> bool:
@@ -201,6 +224,7 @@ class Deployment:
         scenario = self._adapted(scenario)
         self._document, self.scenario = document, scenario
         await check_targets(scenario, self.guard)
+        await self._mocks.start(scenario, document, self._values)
         await self._services.start(
             scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
         )

@@ -38,6 +38,7 @@ from stressrun.scenario.part import Part
 from stressrun.scenario.references import (
     References,
     check_references,
+    is_mock,
     is_postgres,
     starting_order,
 )
@@ -83,10 +84,13 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     references = References(services, cast(dict[str, str], _mapping(document, REFERENCES)))
     check_references(root, references)
     order = starting_order(root, services)
-    built = {name: build_service(name, part) for name, part in root.entries("services")}
-
     operations = {name: operations_of(root, name) for name in _names(root, "writes")}
-    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"))
+    mocks = {name for name, service in services.items() if is_mock(service)}
+    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"), mocks)
+    built = {
+        name: build_service(name, part, names.stages) for name, part in root.entries("services")
+    }
+
     steps = list(root.items("seeding"))
     tables = [(part, build_seed(part)) for part in steps if "table" in part]
     mixes = [(part, build_write(part)) for part in root.items("writes")]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stressrun.scenario.model import Threshold
-from stressrun.units import COUNT, DURATION, RATE, SHARE, SIZE, Unit
+from stressrun.units import COUNT, DURATION, RATE, RATIO, SHARE, SIZE, Unit
 
 LOADS = ("http", "endpoint", "write")
 """Subjects that are requests, iterations or operations."""
@@ -45,6 +45,20 @@ _OF_SUBJECT: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
             "cache_hits": SHARE,
             "wal": SIZE,
             "temp_files": COUNT,
+        },
+        "mock": {
+            "calls": COUNT,
+            "rate": RATE,
+            "amplification": RATIO,
+            "failures": SHARE,
+            "unmatched": COUNT,
+            "abandoned": COUNT,
+            "recovery": DURATION,
+            "lag.p50": DURATION,
+            "lag.p95": DURATION,
+            "lag.p99": DURATION,
+            "lag.mean": DURATION,
+            "lag.max": DURATION,
         },
         "generator": {
             **_TIMES,

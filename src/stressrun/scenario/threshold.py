@@ -1,7 +1,8 @@
 """The grammar of thresholds.
 
 threshold  = subject metric comparison value ["in" STAGE] ["over" WINDOW]
-subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION] | "postgres" | "generator"
+subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION] | "mock" NAME
+           | "postgres" | "generator"
 metric     = a percentile such as "p95" or "p999", or another figure of the subject
 comparison = "<" | "<=" | ">" | ">="
 
@@ -33,6 +34,7 @@ OPERATORS = ("<", "<=", ">", ">=")
 _WORD = re.compile(r"<=|>=|[<>]|[^\s<>]+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SHORTEST_WINDOW = 1.0
+_SUBJECTS = "http, endpoint NAME, write NAME, mock NAME, postgres or generator"
 
 
 class ThresholdError(StressrunError):
@@ -52,17 +54,20 @@ class Names:
     endpoints: Collection[str]
     writes: Mapping[str, Collection[str]]
     stages: Collection[str]
+    mocks: Collection[str] = ()
 
 
 def parse_threshold(text: str, names: Names) -> Threshold:
     """A threshold from its source form. Raises ThresholdError."""
     words = _Words(text)
-    subject = words.one_of(SUBJECTS, "http, endpoint NAME, write NAME, postgres or generator")
+    subject = words.one_of(SUBJECTS, _SUBJECTS)
     name = operation = None
     if subject == "endpoint":
         name = words.known(names.endpoints, "endpoint")
     elif subject == "write":
         name, operation = words.write(names.writes)
+    elif subject == "mock":
+        name = words.known(names.mocks, "mock")
     metric, unit = words.metric(subject)
     operator = words.one_of(OPERATORS, "a comparison")
     value = words.value(metric, unit)

@@ -25,6 +25,18 @@ from stressrun.scenario.model.judging import (
     SqlQuestion,
     Threshold,
 )
+from stressrun.scenario.model.mocks import (
+    Between,
+    Delay,
+    MockAnswer,
+    MockFailure,
+    MockLatency,
+    MockLimit,
+    MockRoute,
+    MockService,
+    Percentiles,
+    When,
+)
 from stressrun.scenario.model.preparing import (
     CommandSeeding,
     RequestSeeding,
@@ -71,6 +83,7 @@ from stressrun.scenario.model.services import (
     ExistingPostgres,
     ExistingService,
     Readiness,
+    RealService,
     Service,
 )
 from stressrun.scenario.model.stages import (
@@ -89,6 +102,7 @@ __all__ = [
     "Auth",
     "BasicAuth",
     "BearerAuth",
+    "Between",
     "Body",
     "Capture",
     "Column",
@@ -98,6 +112,7 @@ __all__ = [
     "CountQuestion",
     "CsvFile",
     "Database",
+    "Delay",
     "EmbeddedPostgres",
     "Endpoint",
     "ExistingPostgres",
@@ -119,13 +134,21 @@ __all__ = [
     "JsonLinesFile",
     "Load",
     "Login",
+    "MockAnswer",
+    "MockFailure",
+    "MockLatency",
+    "MockLimit",
+    "MockRoute",
+    "MockService",
     "MultipartBody",
     "MultipartPart",
     "NamedOperation",
+    "Percentiles",
     "Query",
     "Ramp",
     "RawBody",
     "Readiness",
+    "RealService",
     "Request",
     "RequestQuestion",
     "RequestSeeding",
@@ -146,6 +169,7 @@ __all__ = [
     "Threshold",
     "Tls",
     "Users",
+    "When",
     "WriteMix",
 ]
 
@@ -179,6 +203,10 @@ class Scenario:
     teardown: tuple[Teardown, ...]
     report_interval: float
     compare: Comparing
+
+    @property
+    def mocks(self) -> tuple[MockService, ...]:
+        return tuple(service for service in self.services if isinstance(service, MockService))
 
     @property
     def database_url(self) -> str | None:
