@@ -256,3 +256,15 @@ def test_a_plan_shows_the_settings_of_the_database_that_are_not_the_usual_ones()
         "  monitor: every 50 ms\n"
         "\n"
     ) in shown
+
+
+def test_a_plan_shows_what_mocks_answer_when_and_how_often_not() -> None:
+    shown = run(ROOT / "scenarios" / "payments.yaml")
+    assert (
+        "  payments: a mock\n"
+        "    POST /charges: 201\n"
+        "      latency p50 20.0 ms, p99 120 ms\n"
+        "      fails: 1 % status 503, 30 % status 503 in outage,"
+        " 3 % the connection reset in outage\n"
+    ) in shown
+    assert "  mock payments recovery < 3s: calls of payments in steady, outage, after\n" in shown

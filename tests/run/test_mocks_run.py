@@ -6,6 +6,7 @@ import signal
 import socket
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -29,9 +30,9 @@ def mock_process(run: Run, name: str = "pay") -> psutil.Process:
     return found
 
 
-def calls(ended: Ended, stage: int, route: int) -> dict[str, int]:
+def calls(ended: Ended, stage: int, route: int) -> dict[str, Any]:
     (mock,) = ended.report["stages"][stage]["mocks"]
-    found: dict[str, int] = mock["routes"][route]
+    found: dict[str, Any] = mock["routes"][route]
     return found
 
 
@@ -49,10 +50,8 @@ def test_a_mock_fails_in_its_stage_and_what_it_counts_is_what_was_sent(tmp_path:
     failed = Counter(calls(ended, 1, 0)["failures"])
     assert pay["errors"] == {"status 503": failed["status"], "reset": failed["reset"]}
     assert calls(ended, 0, 0)["failures"] == {}
-    assert (
-        calls(ended, 1, 1)["limited"]
-        == calls(ended, 1, 1)["statuses"].get("429", 0) + calls(ended, 1, 1)["limited"]
-    )
+    look = calls(ended, 1, 1)
+    assert Counter(look["statuses"])["429"] == look["limited"] > 0
     (recovery,) = ended.report["recoveries"]
     assert (recovery["mock"], recovery["stage"], recovery["following"]) == (
         *("pay", "outage", "after"),
@@ -77,7 +76,7 @@ def test_requests_without_a_route_are_shown(tmp_path: Path) -> None:
         MOCKED,
         *SHORT,
         "--set=services.pay.mock=[{on: GET /charges, respond: {body: none}}]",
-        "--set=endpoints.look.request=GET /charges\x1b[2J".replace("\x1b[2J", "%1B%5B2J"),
+        "--set=endpoints.look.request=GET /a%1B[2J",
     )
     assert ended.code == 0, ended.output
     assert "requests had no route: POST /charges" in ended.output

@@ -28,16 +28,26 @@ def _routes(routes: Plain, stage: str, blocks: Sequence[str]) -> Iterator[Plain]
             continue
         kept = {key: value for key, value in route.items() if key != "in"}
         for key in _OF_STAGES:
-            if key in kept and (entries := list(_entries(kept[key], stage, blocks))):
+            if key not in kept or not _names_stages(kept[key]):
+                continue
+            if entries := list(_entries(kept[key], stage, blocks)):
                 kept[key] = entries
-            elif key in kept:
+            else:
                 del kept[key]
         yield kept
 
 
+def _names_stages(value: Plain) -> bool:
+    return any("in" in entry for entry in _listed(value) if isinstance(entry, dict))
+
+
+def _listed(value: Plain) -> list[Plain]:
+    return value if isinstance(value, list) else [value]
+
+
 def _entries(value: Plain, stage: str, blocks: Sequence[str]) -> Iterator[Plain]:
     """Those that name no stage, and those that name this one, for the blocks."""
-    for entry in value if isinstance(value, list) else [value]:
+    for entry in _listed(value):
         if not isinstance(entry, dict) or "in" not in entry:
             yield entry
         elif _names(entry, stage, default=False):
