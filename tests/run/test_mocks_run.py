@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
-from runs import Ended, Run, assert_nothing_is_left, assert_told, await_guardian, stressrun
+from runs import (
+    Ended,
+    Run,
+    assert_nothing_is_left,
+    assert_told,
+    await_guardian,
+    kept_run,
+    stressrun,
+)
 
 MOCKED = Path(__file__).with_name("mocked.yaml")
 SHORT = (
@@ -105,6 +115,26 @@ def test_a_mock_that_says_nothing_makes_the_run_invalid(tmp_path: Path) -> None:
     ended = run.end()
     assert_told(ended, 4, "the mock pay has said nothing for 10 s")
     assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_mock_that_is_kept_goes_on_answering_and_clean_ends_it(tmp_path: Path) -> None:
+    with kept_run(tmp_path, MOCKED, *SHORT) as (ended, urls):
+        answer = httpx.post(f"{urls['pay']}/charges", json={"amount": 7})
+        assert (answer.status_code, answer.json()["amount"]) == (201, 7)
+        (process,) = [p for p in psutil.process_iter() if is_mock_of(p, ended.run_id)]
+        # Without its controller it still waits for clients, instead of looking again and again.
+        deadline = time.monotonic() + PATIENCE
+        while process.status() != psutil.STATUS_SLEEPING and time.monotonic() < deadline:
+            pass
+        assert process.status() == psutil.STATUS_SLEEPING
+
+
+def is_mock_of(process: psutil.Process, run_id: str) -> bool:
+    try:
+        return process.environ().get("STRESSRUN_SERVICE") == f"{run_id}/pay"
+    except psutil.Error:
+        return False
 
 
 @pytest.mark.faults

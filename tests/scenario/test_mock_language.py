@@ -95,6 +95,7 @@ def test_a_mistake_in_a_route_is_told_where_it_is(told: Told, tmp_path: Path) ->
         ("mock pay calls > ☞1.5", "a whole number"),
         ("mock pay amplification < ☞1x", "a number such as 2 or 1.5"),
         ("mock pay lag.p99 < ☞5", "5 has no unit"),
+        ("mock pay recovery < 5s", "the mock pay names no stage here that is followed"),
         ("mock pay calls > 1 ☞over 1s", "figures of mock are of whole stages"),
     ],
 )

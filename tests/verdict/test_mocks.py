@@ -24,7 +24,7 @@ OUTAGE = "[{on: POST /charges, fail: {status: 503, share: 50%, in: peak}}]"
 def with_mock(*thresholds: str) -> Scenario:
     mock = replace(mock_of(OUTAGE), name="m")
     stages = tuple(replace(STAGES[2], name=name) for name in ("before", "peak", "after"))
-    names = Names(["browse", "checkout"], {}, [stage.name for stage in stages], ["m"])
+    names = Names(["browse", "checkout"], {}, [stage.name for stage in stages], {"m": None})
     return replace(
         scenario(),
         services=(mock,),

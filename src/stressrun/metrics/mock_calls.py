@@ -109,8 +109,8 @@ class MockCalls:
         return self.cpu_seconds / self.seconds if self.seconds else 0.0
 
     def miss(self, request: str) -> None:
-        """Count a request that no route fits."""
-        name = request[:_LONGEST_NAME]
+        """Count a request that no route fits; what is not printable of it is shown as `?`."""
+        name = "".join(c if c.isprintable() else "?" for c in request[:_LONGEST_NAME])
         known = name in self.unmatched or len(self.unmatched) < _MOST_NAMED
         self.unmatched[name if known else OTHERS] += 1
 

@@ -25,10 +25,12 @@ from stressrun.scenario.invariants import ONLY_IN_LOAD, Invariants
 from stressrun.scenario.model import (
     Endpoint,
     Login,
+    MockService,
     RequestTeardown,
     Scenario,
     Seed,
     SeedingStep,
+    Service,
     SqlTeardown,
     Teardown,
     WriteMix,
@@ -85,11 +87,12 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     check_references(root, references)
     order = starting_order(root, services)
     operations = {name: operations_of(root, name) for name in _names(root, "writes")}
-    mocks = {name for name, service in services.items() if is_mock(service)}
-    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"), mocks)
+    stage_names = _names(root, "stages")
     built = {
-        name: build_service(name, part, names.stages) for name, part in root.entries("services")
+        name: build_service(name, part, stage_names) for name, part in root.entries("services")
     }
+    mocks = {name: _stages_named(built.get(name)) for name in services if is_mock(services[name])}
+    names = Names(_names(root, "endpoints"), operations, stage_names, mocks)
 
     steps = list(root.items("seeding"))
     tables = [(part, build_seed(part)) for part in steps if "table" in part]
@@ -134,6 +137,11 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         ),
         compare=build_comparing(root, names.stages),
     )
+
+
+def _stages_named(service: Service | None) -> frozenset[str] | None:
+    """The stages that a mock names; None: it could not be built."""
+    return service.stages_named if isinstance(service, MockService) else None
 
 
 def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:

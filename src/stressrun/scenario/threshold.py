@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import ExitCode, StressrunError
@@ -49,12 +49,15 @@ class ThresholdError(StressrunError):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What thresholds can name in a scenario; of each write mix its operations."""
+    """What thresholds can name in a scenario.
+
+    Of each write mix its operations; of each mock the stages that it names, None: they are unknown.
+    """
 
     endpoints: Collection[str]
     writes: Mapping[str, Collection[str]]
     stages: Collection[str]
-    mocks: Collection[str] = ()
+    mocks: Mapping[str, Collection[str] | None] = field(default_factory=dict)
 
 
 def parse_threshold(text: str, names: Names) -> Threshold:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from stressrun.scenario.figures import LOADS
 from stressrun.scenario.model import Database, Stage, Threshold, Users, WriteMix
@@ -88,7 +89,8 @@ def _threshold(
         return None
     if isinstance(part.value, dict):
         threshold = _with_abort(threshold, part)
-    if len(stages) == len(names.stages) and (unseen := _unseen(threshold, stages)):
+    unseen = _unseen(threshold, stages) or _never_recovering(threshold, stages, names)
+    if len(stages) == len(names.stages) and unseen:
         check.fault(*unseen)
     if threshold.subject == "postgres" and not watched:
         check.fault("no monitor looks at the database", "give the scenario a database to look at")
@@ -134,6 +136,25 @@ def _unseen(threshold: Threshold, stages: Sequence[Stage]) -> tuple[str, str] | 
             "give a stage a rate, or a number of iterations",
         )
     return None
+
+
+def _never_recovering(
+    threshold: Threshold, stages: Sequence[Stage], names: Names
+) -> tuple[str, str] | None:
+    """Why there is no stage for a service to recover from."""
+    if (threshold.subject, threshold.metric) != ("mock", "recovery"):
+        return None
+    named = names.mocks.get(threshold.name or "")
+    seen = stages_of(threshold, stages)
+    if named is None or any(
+        stage in seen and stage.name in named and following.name not in named
+        for stage, following in pairwise(stages)
+    ):
+        return None
+    return (
+        f"the mock {threshold.name} names no stage here that is followed by one it does not name",
+        "such as fail: {status: 503, in: outage}, and a stage after it",
+    )
 
 
 def _is_planned(stage: Stage, subject: str) -> bool:

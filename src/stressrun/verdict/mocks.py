@@ -75,7 +75,7 @@ def lag_of(seen: Sequence[MockCalls]) -> Histogram:
 def recoveries(results: Sequence[StageResult], scenario: Scenario) -> list[Recovery]:
     """Those of each stage that a mock's `in:` names and that is followed by one of which none is.
 
-    Stages without endpoints say nothing, nor do those that did not come to their end.
+    Stages without iterations say nothing, nor do those that did not come to their end.
     """
     return [
         found
@@ -97,7 +97,7 @@ def _recovery(mock: MockService, results: Sequence[StageResult], number: int) ->
     named = mock.stages_named
     if failing.stage.name not in named or following.stage.name in named:
         return
-    if failing.interrupted or following.stage.endpoints is None or not following.outcomes:
+    if failing.interrupted or following.interrupted or not len(following.outcomes):
         return
     calm = (each for each in reversed(results[: number - 1]) if each.stage.name not in named)
     before = next(calm, None)

@@ -18,7 +18,8 @@ from stressrun.services.mock.route import Route
 MOST_BODY = 8 * 2**20
 """Bytes of a body that are looked at; a request with a longer one is refused."""
 
-_RECEIVE = 65_536
+# A client that sends many requests at once keeps the others waiting for no longer.
+_RECEIVE = 16_384
 _MOST_HEAD = 65_536
 # Answers that may wait, for requests that came in advance, before no more are read.
 _MOST_WAITING = 1_000

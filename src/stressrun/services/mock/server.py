@@ -98,8 +98,9 @@ class Server:
                 outcome = route.call(request, variables)
                 break
         else:
-            self._calls.miss(f"{request.method} {request.path}")
-            text = f"the mock has no route for {request.method} {request.path}: {self._offered}"
+            asked = f"{request.method} {request.path}"
+            self._calls.miss(asked)
+            text = f"the mock has no route for {asked}: {self._offered}"
             route, outcome = None, Outcome(plain(404, text), 0)
         answer = _answer(connection, request, route, outcome, keeps)
         connection.answer(answer)
@@ -190,7 +191,7 @@ class Server:
         orders = self._control.receive()
         if orders is None:
             self._over = not self._stays
-            self._poller.modify(self._control.descriptor, 0)
+            self._poller.unregister(self._control.descriptor)
             return
         for order in orders:
             if order["do"] == "stage":
