@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from runs import (
+    PATIENCE,
     Ended,
     Run,
     assert_nothing_is_left,

@@ -199,9 +199,8 @@ class Mocks:
         if calls is not None and calls.unmatched:
             count = calls.unmatched.total()
             first = next(iter(calls.unmatched))
-            self._told(
-                f"mock {mock.name}: {count:,} requests outside of stages had no route ({first})"
-            )
+            others = f" and {count - 1:,} more" if count > 1 else ""
+            self._told(f"mock {mock.name}: no route outside of stages for {first}{others}")
 
 
 def _listening(name: str, port: int) -> socket.socket:
