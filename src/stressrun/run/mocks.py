@@ -40,11 +40,15 @@ class MockSilent(StressrunError):  # noqa: N818 - a part of the generator is gon
 
 @dataclass(slots=True)
 class _Mock:
-    """A mock's process, noted before it is there, and the channel to it."""
+    """A mock's process, noted before it is there, and the channel to it.
+
+    One that was `silent` is not asked again.
+    """
 
     name: str
     launched: Launched
     channel: Channel
+    silent: bool = False
 
     async def tell(self, message: Message) -> None:
         # One that is gone is noticed where its answer is awaited.
@@ -56,6 +60,7 @@ class _Mock:
         with trio.move_on_after(patience) as waiting:
             message = await self.channel.receive()
         if waiting.cancelled_caught:
+            self.silent = True
             raise MockSilent(
                 f"the mock {self.name} has said nothing for {patience:.0f} s",
                 hint="its machine was suspended or overloaded: run again",
@@ -189,7 +194,7 @@ class Mocks:
 
     async def _tell_of_unmatched(self, mock: _Mock) -> None:
         process = mock.launched.process
-        if process is None or process.status is not None:
+        if process is None or process.status is not None or mock.silent:
             return
         try:
             calls = await self._ask(mock)
