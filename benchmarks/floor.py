@@ -26,12 +26,12 @@ from collections import deque
 from dataclasses import dataclass
 
 import httptools
-from stressrun.load.poller import READ, Poller, Timer
 from tabulate import tabulate
 
 from benchmarks.measuring import CLIENT_CORE, BenchmarkError, machine, main, wake_up_cost
 from benchmarks.nginx import nginx_running
 from benchmarks.turns import in_turns
+from stressrun.http.poller import READ, Poller, Timer
 
 _RATE = 2_000
 _CONNECTIONS = 50

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import pytest
 from marked import assert_told
 
+from stressrun.data.expressions import Json, compile_json
+from stressrun.scenario.load import load
+
 HEAD = """version: 1
 name: shop
 base_url: http://127.0.0.1:8000
@@ -104,3 +107,23 @@ def test_a_mistake_in_a_threshold_on_a_mock_is_told(
 ) -> None:
     source = f"{HEAD}      - {{on: GET /}}\nthresholds: ['{threshold}']\n"
     assert_told(tmp_path, source, message)
+
+
+def test_a_mock_may_name_a_service_that_needs_it(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(
+        HEAD.replace("http://127.0.0.1:8000", "${services.api.url}")
+        + '      - {on: POST /, respond: {json: {back: "${services.api.url}/done/${run.id}"}}}\n'
+        '  api: {command: api, env: {PAY: "${services.pay.url}"}}\n'
+    )
+    loaded = load(path, environ={})
+    _, scenario = loaded.resolve(
+        {
+            "services.api.url": "http://127.0.0.1:1",
+            "services.pay.url": "http://127.0.0.1:2",
+            "run.id": "r1",
+        }
+    )
+    (answer,) = scenario.mocks[0].routes[0].answers
+    assert isinstance(answer.body, Json)
+    assert compile_json(answer.body, 1, "")(0, {}) == b'{"back":"http://127.0.0.1:1/done/r1"}'

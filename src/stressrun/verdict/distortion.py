@@ -93,16 +93,22 @@ def _missed(result: StageResult) -> Distortion:
 
 
 def _of_mocks(result: StageResult, scenario: Scenario) -> Iterator[Distortion]:
-    """What the lag of each mock can have added to the mean of a stage's requests."""
+    """What the lag of each mock can have added to the mean of a stage's requests.
+
+    Calls have waited to be read as long as its loop was late for even instants, and their answers
+    to be sent.
+    """
     requests = merged(*(row.response for row in result.requests(scenario)))
     if not requests.total:
         return
     for name, calls in result.mocks.items():
-        lag = lag_of([calls])
-        added = lag.total / requests.count
+        answers = lag_of([calls])
+        late = answers.mean if answers.count else 0.0
+        late += calls.loop_lag.mean if calls.loop_lag.count else 0.0
+        added = late * answers.count / requests.count
         if added > LEAST_LAG:
             told = (
-                f"its answers were {format_duration(lag.mean / 1e9)} late on average in stage "
+                f"its answers were {format_duration(late / 1e9)} late on average in stage "
                 f"{result.stage.name}, where requests took {format_duration(requests.mean / 1e9)}"
             )
             yield Distortion(added / requests.mean, told, result, f"mock {name}")

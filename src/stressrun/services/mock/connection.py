@@ -251,7 +251,7 @@ class Connection:
         if self.closed:
             return
         if answer.parts:
-            answer.due += answer.pause
+            answer.due = max(answer.due, self._arrival) + answer.pause
             answer.ready = False
             self._host.later(answer)
             return

@@ -14,7 +14,6 @@ from contextlib import suppress
 from heapq import heappop, heappush
 
 from stressrun.http.poller import READ, Poller
-from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.mock_calls import MockCalls, RouteCalls
 from stressrun.scenario.model import MockService
 from stressrun.services.mock.answers import closing, plain
@@ -220,7 +219,7 @@ class Server:
         self._begin()
         self._next_tick = _NEVER
         if not is_on:
-            calls = MockCalls(unmatched=self._outside, loop_lag=Histogram())
+            calls = MockCalls(unmatched=self._outside)
         with suppress(OSError):  # its end is told by the descriptor
             self._control.send({"said": "calls", "calls": calls.wire()})
 
