@@ -14,6 +14,7 @@ import psutil
 import pytest
 from runs import (
     PATIENCE,
+    ROOT,
     Ended,
     Run,
     assert_nothing_is_left,
@@ -24,6 +25,7 @@ from runs import (
 )
 
 MOCKED = Path(__file__).with_name("mocked.yaml")
+PAYMENTS = ROOT / "scenarios" / "payments.yaml"
 SHORT = (
     "--set=stages.calm.duration=1s",
     "--set=stages.outage.duration=1s",
@@ -156,4 +158,19 @@ def test_a_killed_run_leaves_no_mock_and_clean_strikes_it_out(tmp_path: Path) ->
     ended = run.end()
     await_guardian(ended.run_id)
     assert stressrun(tmp_path, "clean", "--all").code == 0
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_shop_tries_payments_again_while_their_service_fails(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, PAYMENTS, "--set=built_in_thresholds=false")
+    assert_told(ended, 0)
+    steady, outage = (ended.report["stages"][number]["mocks"][0] for number in (1, 2))
+    assert outage["amplification"] > 1.3 * steady["amplification"]
+    for stage in ended.report["stages"]:
+        (shop,) = (row for row in stage["rows"] if row["name"].endswith("/checkout"))
+        (mock,) = stage["mocks"]
+        answered = mock["routes"][0]["statuses"]
+        # One that the shop did not wait for is answered all the same.
+        assert answered["201"] >= shop["succeeded"]
     assert_nothing_is_left(ended)
