@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from stressrun.cli.options import scenario_options
+from stressrun.cli.plan_monitoring import monitored_subject, monitoring_lines
 from stressrun.data.checks import describe
 from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
@@ -124,6 +125,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
         yield _section(f"endpoints, at {scenario.base_url}", endpoints)
     if scenario.database is not None and (settings := list(_database(scenario.database))):
         yield _section("database", settings)
+    if watched := list(monitoring_lines(scenario)):
+        yield _section("watched", watched)
     if scenario.writes:
         mixes = chain.from_iterable(map(_write, scenario.writes))
         yield _section(f"writes, in {scenario.database_url}", mixes)
@@ -434,6 +437,8 @@ def _subject(threshold: Threshold) -> str:
             return f"{whose} of {threshold.name}"
         case "postgres":
             return "the database"
+        case "process" | "host" | "prometheus":
+            return monitored_subject(threshold)
         case _:
             return "the generator"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from stressrun.metrics.block import Block
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.scraped import Scraped
+from stressrun.metrics.usage import MachineUse
 from stressrun.postgres.findings import Findings
 from stressrun.scenario.model import Scenario, Stage
 
@@ -175,8 +177,9 @@ def _least(one: int | None, other: int | None) -> int | None:
 class StageResult:
     """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace.
 
-    `database` is what the monitor of the database found; None: there was none. `slices` are its
-    endpoints and operations in parts of equal length, if it is judged.
+    `database` is what the monitor of the database found, `machine` that of the processes and the
+    host; None: there was none. `metrics` are those of Prometheus. `slices` are its endpoints and
+    operations in parts of equal length, if it is judged.
     """
 
     stage: Stage
@@ -188,6 +191,8 @@ class StageResult:
     pool: Pool = field(default_factory=Pool)
     most_vus: int = 0
     database: Findings | None = None
+    machine: MachineUse | None = None
+    metrics: tuple[Scraped, ...] = ()
     slices: list[Mapping[RowKey, Block]] = field(default_factory=list)
 
     def requests(self, scenario: Scenario) -> Iterator[Row]:

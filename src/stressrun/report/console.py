@@ -11,6 +11,7 @@ from stressrun.report.comparison import finding_columns, finding_row, others_tab
 from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.generator import generator_lines
+from stressrun.report.metrics import monitored_lines
 from stressrun.report.notices import warnings
 from stressrun.report.output import Output
 from stressrun.report.tables import (
@@ -102,6 +103,8 @@ class Console(Output):
             self._write("\n" + "\n".join(f"  {line}" for line in failures))
         if result.database is not None:
             seen = database_lines(result.database, self._run_id)
+            self._write("\n" + "\n".join(f"  {line}" for line in seen))
+        if seen := monitored_lines(result):
             self._write("\n" + "\n".join(f"  {line}" for line in seen))
 
     def _run_finished(self, event: RunFinished) -> None:

@@ -13,6 +13,8 @@ from stressrun.metrics.recorder import LEAST_LAG, Recorder, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
 from stressrun.report.findings import finding_part
+from stressrun.report.machine import machine_part
+from stressrun.report.metrics import metrics_part
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
@@ -78,6 +80,8 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
         ],
         "generator": _generator(result.generator, result.books),
         "database": None if result.database is None else database_part(result.database),
+        "machine": None if result.machine is None else machine_part(result.machine),
+        "metrics": metrics_part(result.metrics),
     }
 
 

@@ -8,6 +8,7 @@ from stressrun.load.stage import StageResult
 from stressrun.report.cases import Case, Conclusion
 from stressrun.report.database import database_lines, finding_lines
 from stressrun.report.failures import failure_lines
+from stressrun.report.metrics import monitored_lines
 from stressrun.report.page import OUTCOMES, Page, code, head
 from stressrun.report.tables import (
     SUMMARY_COLUMNS,
@@ -79,3 +80,5 @@ def _figures(result: StageResult, event: RunFinished) -> Iterator[str]:
         yield from ("", *failures)
     if result.database is not None:
         yield from ("", *database_lines(result.database, event.run_id))
+    if watched := monitored_lines(result):
+        yield from ("", *watched)

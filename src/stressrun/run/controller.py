@@ -20,8 +20,6 @@ from stressrun.errors import ExitCode, StressrunError
 from stressrun.load.once import IterationFailed, run_once
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
-from stressrun.metrics.times import merged
-from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
 from stressrun.run.deployment import (
@@ -43,6 +41,7 @@ from stressrun.run.events import (
     StageStarted,
 )
 from stressrun.run.machine import Neighbours, origin_of
+from stressrun.run.monitors import Monitors, watching
 from stressrun.run.questions import Questions
 from stressrun.run.signals import watch_signals
 from stressrun.run.slices import Slices
@@ -154,11 +153,9 @@ class Controller:
                     await questions.try_out()
                     await held.start_crew()
             if self._signal is None and not self._options.once:
-                async with watching(
-                    held.scenario.database, held.guard, run_id=self.run_id, mask=held.mask.text
-                ) as monitor:
+                async with watching(held) as monitors:
                     neighbours = Neighbours()
-                    await self._run_stages(held, monitor, questions)
+                    await self._run_stages(held, monitors, questions)
                     self._others_cpu = neighbours.share()
         except (StressrunError, ExceptionGroup) as error:
             self._failure = expected_error(error)
@@ -201,9 +198,7 @@ class Controller:
 
     # The stages.
 
-    async def _run_stages(
-        self, held: Deployment, monitor: PostgresMonitor | None, questions: Questions
-    ) -> None:
+    async def _run_stages(self, held: Deployment, monitors: Monitors, questions: Questions) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
             result = StageResult(stage, number)
@@ -212,7 +207,7 @@ class Controller:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_stage, held)
-                    await self._run_stage(held.crew, result, monitor)
+                    await self._run_stage(held.crew, result, monitors)
                     nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
@@ -251,14 +246,10 @@ class Controller:
         self._stopped_at = time.monotonic_ns()
         await held.crew.stop()
 
-    async def _run_stage(
-        self, crew: Crew, result: StageResult, monitor: PostgresMonitor | None
-    ) -> None:
-        if monitor is not None:
-            await monitor.prepare()
+    async def _run_stage(self, crew: Crew, result: StageResult, monitors: Monitors) -> None:
+        await monitors.prepare()
         start = crew.next_start()
-        if monitor is not None:
-            monitor.start(start)
+        monitors.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
         slices = Slices(result.stage, (*SHOWN, self._scenario.compare.figure))
         result.slices = slices.done
@@ -276,8 +267,7 @@ class Controller:
             elapsed = (time.monotonic_ns() - start) / 1e9
             slices.heard(books, elapsed)
             self._live.heard(worker, books, elapsed, result.generator.workers)
-            if monitor is not None:
-                monitor.hear(books.slowest)
+            monitors.hear(books.slowest)
 
         try:
             await crew.run(result, start, heard)
@@ -285,9 +275,7 @@ class Controller:
             measure()
             slices.finish()
         self._live.finish(result.elapsed)
-        if monitor is not None:
-            times = (row.response for row in result.requests(self._scenario))
-            result.database = await monitor.finish(merged(*times))
+        await monitors.finish(result)
 
     # The end.
 

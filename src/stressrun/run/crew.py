@@ -113,6 +113,11 @@ class Crew:
                 }
                 nursery.start_soon(self._prepare, worker, order)
 
+    @property
+    def pids(self) -> list[int]:
+        """The numbers of the workers' processes."""
+        return [worker.process.pid for worker in self._workers]
+
     @staticmethod
     def next_start() -> int:
         """The instant in nanoseconds at which a stage that is told of now can start."""

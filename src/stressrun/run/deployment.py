@@ -139,6 +139,10 @@ class Deployment:
     def _told(self, text: str) -> None:
         self._tell(self.mask.text(text))
 
+    def pids(self) -> Mapping[str, int]:
+        """The number of each service's first process, by name."""
+        return self._services.pids()
+
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""
         return self._services.cpu_seconds()

@@ -33,6 +33,7 @@ from stressrun.scenario.model import (
     Teardown,
     WriteMix,
 )
+from stressrun.scenario.monitoring import build_monitoring, process_names, series_names
 from stressrun.scenario.nodes import Fault, Faults, Plain
 from stressrun.scenario.part import Part
 from stressrun.scenario.references import (
@@ -86,7 +87,13 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     built = {name: build_service(name, part) for name, part in root.entries("services")}
 
     operations = {name: operations_of(root, name) for name in _names(root, "writes")}
-    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"))
+    names = Names(
+        _names(root, "endpoints"),
+        operations,
+        _names(root, "stages"),
+        process_names(services, root),
+        series_names(root),
+    )
     steps = list(root.items("seeding"))
     tables = [(part, build_seed(part)) for part in steps if "table" in part]
     mixes = [(part, build_write(part)) for part in root.items("writes")]
@@ -103,6 +110,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
     rows.check_unique(root, (traffic.login, traffic.endpoints), writes)
     invariants = Invariants(traffic.asking, traffic.logged_in, traffic.endpoints, writes, names)
     database = build_database(root, services, _needing_database(root, services))
+    monitoring = build_monitoring(root, services)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
@@ -122,13 +130,14 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         endpoints=traffic.endpoints,
         writes=writes,
         stages=stages,
-        thresholds=build_thresholds(root, names, stages, writes, database),
+        thresholds=build_thresholds(root, names, stages, writes, database, monitoring),
         invariants=tuple(invariants.build(part) for part in root.items("invariants")),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
         report_interval=root.section("report").duration(
             "interval", _REPORT_INTERVAL, positive=True
         ),
         compare=build_comparing(root, names.stages),
+        monitoring=monitoring,
     )
 
 

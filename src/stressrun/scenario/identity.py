@@ -19,6 +19,7 @@ _NO_LOAD = (
     "built_in_thresholds",
     "invariants",
     "teardown",
+    "monitor",
     "report",
     "compare",
 )

@@ -88,6 +88,10 @@ class Part:
             raise TypeError(self.place)
         return float(self.value)
 
+    def names(self) -> tuple[str, ...]:
+        """The keys of a mapping; none of anything else."""
+        return tuple(self.value) if isinstance(self.value, dict) else ()
+
     def flag(self) -> bool:
         return bool(self.value)
 

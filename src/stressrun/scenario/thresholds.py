@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from stressrun.scenario.figures import LOADS
-from stressrun.scenario.model import Database, Stage, Threshold, Users, WriteMix
+from stressrun.scenario.figures import LOADS, MONITORED
+from stressrun.scenario.model import Database, Monitoring, Stage, Threshold, Users, WriteMix
+from stressrun.scenario.monitoring import unmonitored
 from stressrun.scenario.part import Part
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 from stressrun.units import format_duration
@@ -21,11 +22,12 @@ def build_thresholds(
     stages: Sequence[Stage],
     writes: Sequence[WriteMix],
     database: Database | None,
+    monitoring: Monitoring | None,
 ) -> tuple[Threshold, ...]:
-    """All thresholds, the built-in ones last; `database` is what the monitor looks at."""
+    """All thresholds, the built-in ones last; `database` is what its own monitor looks at."""
     watched = database is not None and database.sample_interval is not None
     found = (
-        _threshold(part, names, stages, writes, watched=watched)
+        _threshold(part, names, stages, writes, monitoring, watched=watched)
         for part in root.items("thresholds")
     )
     thresholds = [threshold for threshold in found if threshold is not None]
@@ -78,7 +80,13 @@ def _places(
 
 
 def _threshold(
-    part: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix], *, watched: bool
+    part: Part,
+    names: Names,
+    stages: Sequence[Stage],
+    writes: Sequence[WriteMix],
+    monitoring: Monitoring | None,
+    *,
+    watched: bool,
 ) -> Threshold | None:
     check = part if isinstance(part.value, str) else part["check"]
     try:
@@ -92,6 +100,8 @@ def _threshold(
         check.fault(*unseen)
     if threshold.subject == "postgres" and not watched:
         check.fault("no monitor looks at the database", "give the scenario a database to look at")
+    if threshold.subject in MONITORED and (unseen := unmonitored(threshold, stages, monitoring)):
+        check.fault(*unseen)
     mix = next((mix for mix in writes if mix.name == threshold.name), None)
     if mix is not None and threshold.operation and threshold.operation not in mix.weights:
         message = f"the mix of {mix.name} has no {threshold.operation}, so nothing could be judged"

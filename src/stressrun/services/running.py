@@ -205,6 +205,11 @@ class Services:
                 except LedgerError as error:
                     self._told(error.message)
 
+    def pids(self) -> dict[str, int]:
+        """The number of each service's first process, by name."""
+        processes = (started.launched.process for started in self._started)
+        return {process.name: process.pid for process in processes if process is not None}
+
     def cpu_seconds(self) -> dict[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""
         processes = (started.launched.process for started in self._started)

@@ -9,12 +9,13 @@ from types import MappingProxyType
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.figures import LOADS, is_latency
+from stressrun.scenario.figures import LOADS, MONITORED, is_latency
 from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_share
 from stressrun.verdict.distortion import worst_distortion
 from stressrun.verdict.figures import Windows, measured, of_generator, of_load, of_postgres
+from stressrun.verdict.monitored import of_monitored
 
 # In a stage with more failures nothing is said of latencies.
 _MOST_ERRORS = 0.2
@@ -78,6 +79,8 @@ def _evaluate(
             detail = f"{row.dropped:,} dropped, {row.interrupted:,} interrupted"
     elif threshold.subject == "postgres":
         value = of_postgres(threshold.metric, looked_at)
+    elif threshold.subject in MONITORED:
+        value, detail = of_monitored(threshold, looked_at)
     elif threshold.metric == "distortion":
         distortion = worst_distortion(scenario, looked_at, windows)
         value = 0.0 if distortion is None else distortion.share

@@ -25,6 +25,12 @@ from stressrun.scenario.model.judging import (
     SqlQuestion,
     Threshold,
 )
+from stressrun.scenario.model.monitoring import (
+    Exporter,
+    Monitoring,
+    NamedProcess,
+    PrometheusServer,
+)
 from stressrun.scenario.model.preparing import (
     CommandSeeding,
     RequestSeeding,
@@ -103,6 +109,7 @@ __all__ = [
     "ExistingPostgres",
     "ExistingService",
     "Expect",
+    "Exporter",
     "Feeder",
     "FormBody",
     "FromCookie",
@@ -119,9 +126,12 @@ __all__ = [
     "JsonLinesFile",
     "Load",
     "Login",
+    "Monitoring",
     "MultipartBody",
     "MultipartPart",
     "NamedOperation",
+    "NamedProcess",
+    "PrometheusServer",
     "Query",
     "Ramp",
     "RawBody",
@@ -155,7 +165,7 @@ class Scenario:
     """A whole scenario; `services` stand in the order in which they are started.
 
     `seeding` is all that is done before the first stage, in its order, the tables of write mixes
-    among it.
+    among it. Without `monitoring` neither processes nor the host are looked at.
     """
 
     name: str
@@ -179,6 +189,7 @@ class Scenario:
     teardown: tuple[Teardown, ...]
     report_interval: float
     compare: Comparing
+    monitoring: Monitoring | None = None
 
     @property
     def database_url(self) -> str | None:
