@@ -15,7 +15,7 @@ def members(*told: Told, started: int = 1) -> Members:
     return {
         pid: Member(
             Process(pid, parent, 1, started, False, cpu, ended, 1),
-            Holding(0, 0, 0, read, 0),
+            Holding(0, 0, 0, read, 0, 0),
         )
         for pid, parent, cpu, ended, read in told
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from stressrun.monitor.proc import Holding, Process
 
@@ -16,13 +17,17 @@ class Member:
     holding: Holding | None
 
 
+_READ: Callable[[Holding], int | None] = attrgetter("read")
+_DIRTIED: Callable[[Holding], int | None] = attrgetter("dirtied")
+_PASSED: Callable[[Holding], int | None] = attrgetter("passed")
+
 Members = Mapping[int, Member]
 """A family by the numbers of its processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Seconds of CPU and bytes of I/O; None: not to be seen.
+    """Seconds of CPU and bytes of I/O, as of `Holding`; None: not to be seen.
 
     `cpu` is with what ended processes have left to those that waited for them, `own` without.
     """
@@ -30,20 +35,29 @@ class Used:
     cpu: float = 0.0
     own: float = 0.0
     read: int | None = 0
-    written: int | None = 0
+    dirtied: int | None = 0
+    passed: int | None = 0
 
     def __add__(self, other: Used) -> Used:
         return Used(
             self.cpu + other.cpu,
             self.own + other.own,
             _sum(self.read, other.read),
-            _sum(self.written, other.written),
+            _sum(self.dirtied, other.dirtied),
+            _sum(self.passed, other.passed),
         )
 
     @property
     def seconds(self) -> float:
         """Of CPU: nobody waits for the children of a parent that ignores their ends."""
         return max(self.cpu, self.own, 0.0)
+
+    @property
+    def written(self) -> int | None:
+        """To storage: at most so much, but for what was written to mapped memory."""
+        if self.dirtied is None or self.passed is None:
+            return None
+        return min(self.dirtied, self.passed)
 
 
 def used(before: Members, after: Members) -> Used:
@@ -64,8 +78,9 @@ def used(before: Members, after: Members) -> Used:
     return Used(
         cpu=_seconds(after.values()) - _seconds(counted.values()),
         own=own,
-        read=_difference([_read(m) for m in after.values()], map(_read, counted.values())),
-        written=_difference([_written(m) for m in after.values()], map(_written, counted.values())),
+        read=_difference(_READ, counted.values(), after.values()),
+        dirtied=_difference(_DIRTIED, counted.values(), after.values()),
+        passed=_difference(_PASSED, counted.values(), after.values()),
     )
 
 
@@ -90,18 +105,13 @@ def _seconds(members: Iterable[Member]) -> float:
     return sum(member.process.cpu + member.process.cpu_of_ended for member in members)
 
 
-def _read(member: Member) -> int | None:
-    return None if member.holding is None else member.holding.read
-
-
-def _written(member: Member) -> int | None:
-    return None if member.holding is None else member.holding.written
-
-
-def _difference(after: Iterable[int | None], before: Iterable[int | None]) -> int | None:
+def _difference(
+    counter: Callable[[Holding], int | None], before: Iterable[Member], after: Iterable[Member]
+) -> int | None:
     total = 0
-    for sign, values in ((1, after), (-1, before)):
-        for value in values:
+    for sign, members in ((1, after), (-1, before)):
+        for member in members:
+            value = None if member.holding is None else counter(member.holding)
             if value is None:
                 return None
             total += sign * value

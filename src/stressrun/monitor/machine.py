@@ -27,7 +27,7 @@ T = TypeVar("T")
 # How long a stage's boundary may wait for a look.
 _BOUNDARY = 5.0
 # Of an interval, so much may be spent on adding up the memory of the processes of one name.
-_DEAREST = 0.01
+_DEAREST = 0.005
 _HANGS = f"the system did not tell of its processes within {_BOUNDARY:g} s"
 _LATE = "no sample: the machine was too busy"
 

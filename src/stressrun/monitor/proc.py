@@ -35,15 +35,17 @@ class Process:
 class Holding:
     """What a process has: bytes of memory of its own and shared, descriptors, bytes of I/O.
 
-    The bytes read and written, those of the descendants that it has waited for among them, went to
-    or came from storage. None: it is not ours to see.
+    Of I/O that of the descendants that it has waited for is among it. What it has `read` came from
+    storage; for what it has `dirtied` the kernel counts as much as a megabyte where a byte was
+    written; what it has `passed` may have gone to a socket. None: it is not ours to see.
     """
 
     private: int
     shared: int
     descriptors: int | None
     read: int | None
-    written: int | None
+    dirtied: int | None
+    passed: int | None
 
 
 def processes() -> dict[int, Process]:
@@ -85,7 +87,8 @@ def holding(pid: int) -> Holding | None:
         shared=shared,
         descriptors=_descriptors(pid),
         read=storage.get(b"read_bytes"),
-        written=storage.get(b"write_bytes"),
+        dirtied=storage.get(b"write_bytes"),
+        passed=storage.get(b"wchar"),
     )
 
 

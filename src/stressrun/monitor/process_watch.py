@@ -19,8 +19,8 @@ _LEAST = 500_000_000
 class ProcessWatch:
     """Looks at the processes of a name, and gathers what a stage of it comes to.
 
-    Instants are nanoseconds of the monotonic clock. Its memory is proportional in a stage at whose
-    start the kernel added that up within `most` seconds.
+    Instants are nanoseconds of the monotonic clock. Its memory is proportional, until a stage at
+    whose start the kernel takes more than `most` seconds to add that up.
     """
 
     def __init__(self, name: str, kind: str, find: Finder, most: float) -> None:
@@ -28,7 +28,7 @@ class ProcessWatch:
         self._kind = kind
         self._find = find
         self._most = most
-        self._memory_kind = RESIDENT
+        self._memory_kind = PROPORTIONAL
         self._roots: set[tuple[int, int]] = set()
         self._members: Members | None = None
         self.start(0)
@@ -132,7 +132,9 @@ class ProcessWatch:
             self._descriptors = max(self._descriptors, sum(told))
 
     def _affordable(self) -> str:
-        """The kind of memory that can be read at each look."""
+        """The kind of memory that can be read at each look, from one stage to the next the same."""
+        if self._memory_kind == RESIDENT:
+            return RESIDENT
         begin = time.thread_time()
         try:
             for member in (self._members or {}).values():
