@@ -1,4 +1,4 @@
-"""A service that wastes on purpose: each request keeps memory, spins, and forks a child that spins.
+"""A service that wastes on purpose: requests keep memory, spin, and fork children that spin.
 
 It tells of itself at /metrics in Prometheus' text format, by that project's own client, and answers
 queries as a Prometheus server does.
@@ -51,9 +51,10 @@ class Handler(BaseHTTPRequestHandler):
             held.set(LEAK * len(KEPT))
         if SPIN:
             spin(SPIN / 2)
+        if SPIN and len(KEPT) % 5 == 0:
             child = os.fork()
             if not child:
-                spin(SPIN / 2)
+                spin(5 * SPIN / 2)
                 os._exit(0)
             os.waitpid(child, 0)
 

@@ -12,7 +12,8 @@ from stressrun.scenario.selector import Selector
 _PARTS = ("_bucket", "_sum", "_count")
 _COUNTING = ("_total", *_PARTS)
 _NAME_ENDS = re.compile(r"[{\s]")
-_MOST_SERIES = 10_000
+# To read so many takes a good part of a second.
+_MOST_LINES = 20_000
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -61,11 +62,15 @@ def read(text: str, selectors: Mapping[str, Selector]) -> dict[str, Read | Unrea
 
 def _chosen(text: str, names: Mapping[str, object]) -> Iterator[str]:
     """The lines that matter: to parse them is dear, and there may be thousands of others."""
+    number = 0
     for line in text.split("\n"):
         if line.startswith("# TYPE "):
             if _is_type_of(line.split(None, 3)[2:3], names):
                 yield line
         elif _NAME_ENDS.split(line, 1)[0] in names:
+            number += 1
+            if number > _MOST_LINES:
+                raise UnreadableError(f"more than {_MOST_LINES:,} lines are of the chosen names")
             yield line
 
 
@@ -96,8 +101,6 @@ class _Found:
         """What was found, or why it says nothing."""
         name = self._selector.name
         plain, buckets, sums, counts = self._values.values()
-        if max(map(len, self._values.values())) > _MOST_SERIES:
-            return UnreadableError(f"{name}: more than {_MOST_SERIES:,} series, choose by labels")
         if buckets:
             return Read(HISTOGRAM, buckets, sums, counts)
         if sums or counts:

@@ -25,7 +25,7 @@ from stressrun.scenario.monitoring import GENERATOR
 T = TypeVar("T")
 
 # How long a stage's boundary may wait for a look.
-_BOUNDARY = 5.0
+_BOUNDARY = 3.0
 # Of an interval, so much may be spent on adding up the memory of the processes of one name.
 _DEAREST = 0.005
 _HANGS = f"the system did not tell of its processes within {_BOUNDARY:g} s"
@@ -52,7 +52,7 @@ class MachineMonitor:
                 ProcessWatch(name, kind, find, _DEAREST * monitoring.interval)
                 for name, kind, find in (
                     *((name, "service", Started([pid])) for name, pid in services.items()),
-                    (GENERATOR, "generator", Started(workers)),
+                    *([(GENERATOR, "generator", Started(workers))] if workers else []),
                     *((each.name, "named", finder(each)) for each in monitoring.processes),
                 )
             ],

@@ -28,7 +28,9 @@ from stressrun.scenario.model.monitoring import PrometheusSource
 RANGE = "$__range"
 """What stands in a query for how long the stage has lasted."""
 
-_PATIENCE = 5.0
+# Twice as long, the boundary of a stage may wait: the scrape before its own may hang as well.
+_SCRAPING = 2.0
+_ASKING = 4.0
 _LARGEST = 16_000_000
 _TEXT = "text/plain;version=0.0.4"
 _JSON = "application/json"
@@ -112,9 +114,11 @@ class Scraper:
     async def _scrape(self) -> None:
         async with self._scraping:
             try:
-                text = await answer(self._exporter.url, self._guard, _TEXT)
+                text = await answer(self._exporter.url, self._guard, _SCRAPING, _TEXT)
                 # In a thread, since there may be thousands of lines.
-                found = await trio.to_thread.run_sync(read, text, self._exporter.series)
+                found = await trio.to_thread.run_sync(
+                    read, text, self._exporter.series, abandon_on_cancel=True
+                )
             except (StressrunError, UnreadableError) as error:
                 self._miss(_told(error, self._mask))
                 return
@@ -166,7 +170,7 @@ class Asker:
     async def _asked(self, series: Series, query: str) -> Series:
         url = f"{self._server.url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
         try:
-            text = await answer(url, self._guard, _JSON, errors=True)
+            text = await answer(url, self._guard, _ASKING, _JSON, errors=True)
             return replace(series, value=value_of(text))
         except (StressrunError, UnreadableError) as error:
             return replace(series, missing=_told(error, self._mask))
@@ -199,13 +203,15 @@ def _only(kind: str, result: Any) -> str:
     return str(result[0]["value"][1])
 
 
-async def answer(url: str, guard: Guard, accept: str, *, errors: bool = False) -> str:
+async def answer(
+    url: str, guard: Guard, timeout: float, accept: str, *, errors: bool = False
+) -> str:
     """The text that a URL answers with 200, or with any status where `errors` say something.
 
     Raises StressrunError, UnreadableError.
     """
     status, kind, text = await fetch_text(
-        url, guard=guard, timeout=_PATIENCE, most=_LARGEST, accept=accept
+        url, guard=guard, timeout=timeout, most=_LARGEST, accept=accept
     )
     if errors and kind.startswith(_JSON):
         return text

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from stressrun.load.stage import StageResult
+from stressrun.metrics.scraped import Scraped
 from stressrun.metrics.slowest import Slowest
 from stressrun.metrics.times import merged
 from stressrun.monitor import postgres
@@ -54,17 +55,20 @@ class Monitors:
             self._database.hear(slowest)
 
     async def finish(self, result: StageResult) -> None:
-        """After the stage has drained: put what was found into its result."""
-        if self._machine is not None:
-            result.machine = await self._machine.finish()
-        found = {}
+        """After the stage has drained: put what was found into its result, within seconds."""
+        found: dict[int, Scraped] = {}
 
-        async def ask(number: int, each: MetricsMonitor) -> None:
+        async def see_machine(machine: MachineMonitor) -> None:
+            result.machine = await machine.finish()
+
+        async def see_metrics(number: int, each: MetricsMonitor) -> None:
             found[number] = await each.finish()
 
         async with trio.open_nursery() as nursery:
+            if self._machine is not None:
+                nursery.start_soon(see_machine, self._machine)
             for number, each in enumerate(self._metrics):
-                nursery.start_soon(ask, number, each)
+                nursery.start_soon(see_metrics, number, each)
             if self._database is not None:
                 times = (row.response for row in result.requests(self._scenario))
                 result.database = await self._database.finish(merged(*times))
