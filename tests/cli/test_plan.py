@@ -256,3 +256,49 @@ def test_a_plan_shows_the_settings_of_the_database_that_are_not_the_usual_ones()
         "  monitor: every 50 ms\n"
         "\n"
     ) in shown
+
+
+def test_a_plan_shows_what_is_watched_beside_the_load(tmp_path: Path) -> None:
+    path = tmp_path / "watched.yaml"
+    path.write_text(
+        """\
+version: 1
+name: watched
+services: {api: {command: app}}
+base_url: ${services.api.url}
+monitor:
+  every: 500ms
+  processes: {nginx: {port: 80}, init: {pid: 1}, worker: {command: celery.*}}
+  prometheus:
+    app: {url: "${services.api.url}/metrics", series: {failed: 'requests{status="500"}'}}
+    slo: {server: "http://127.0.0.1:9090", queries: {share: "sum(a)\\n / sum(b)"}}
+endpoints: [{name: home, request: GET /}]
+stages: [{name: only, duration: 10s, endpoints: {vus: 1}}]
+built_in_thresholds: false
+thresholds:
+  - process api memory_growth < 10MB/min
+  - host steal < 5%
+  - prometheus app.failed rate < 1/s
+"""
+    )
+    shown = run(path)
+    assert (
+        "watched\n"
+        "  every 500 ms\n"
+        "  process nginx: what listens on port 80\n"
+        "  process init: number 1\n"
+        "  process worker: command lines with 'celery.*' in them\n"
+        "  metrics of app: ${services.api.url}/metrics\n"
+        '    failed: requests{status="500"}\n'
+        "  metrics of slo: asked of http://127.0.0.1:9090 at each stage's end\n"
+        "    share: sum(a) / sum(b)\n"
+    ) in shown
+    assert (
+        "thresholds\n"
+        "  process api memory_growth < 10MB/min: the processes of api in only\n"
+        "  host steal < 5%: the host in only\n"
+        "  prometheus app.failed rate < 1/s: failed of the metrics of app in only\n"
+    ) in shown
+    assert "watched\n  neither processes nor the host\n" in run(
+        path, "--set=monitor=false", "--set=thresholds=[]"
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
-from runs import assert_nothing_is_left, assert_told, stressrun
+from runs import Run, assert_nothing_is_left, assert_told, stressrun
 
 MONITORED = Path(__file__).with_name("monitored.yaml")
 SERVER = str(Path(__file__).with_name("wasteful.py"))
@@ -76,6 +78,34 @@ def test_what_cannot_be_seen_is_told_and_fails_what_asks_for_it(tmp_path: Path) 
     assert uses["listener"]["cpu"] is None
     assert uses["listener"]["gaps"][0]["why"] == "nothing listens on port 1"
     assert "there is no series app_requests_total" in ended.output
+    assert_nothing_is_left(ended)
+
+
+def test_a_run_that_is_stopped_while_its_exporter_hangs_ends_soon_and_tells_what_it_saw(
+    tmp_path: Path,
+) -> None:
+    run = Run(
+        tmp_path,
+        MONITORED,
+        "--set=monitor.prometheus.app.url=${services.api.url}/hangs",
+        "--set=stages.only.duration=60s",
+        "--set=report={interval: 500ms}",
+        SERVER=SERVER,
+    )
+    run.wait_for(" s · endpoints ")
+    begin = time.monotonic()
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    # The stage's grace and five seconds more.
+    assert time.monotonic() - begin < 5 + 5
+    assert_told(ended, 130)
+    (stage,) = ended.report["stages"]
+    assert stage["interrupted"]
+    assert stage["machine"]["samples"] >= 1
+    assert {series["missing"] for series in stage["metrics"][0]["series"]} == {
+        "no answer within 2.00 s"
+    }
+    assert "2.00 s" in ended.output
     assert_nothing_is_left(ended)
 
 

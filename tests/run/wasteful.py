@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -34,7 +35,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         requests.labels(self.path.partition("?")[0]).inc()
-        if self.path == "/metrics":
+        if self.path == "/hangs" and requests.labels("/hangs")._value.get() > 1:
+            threading.Event().wait()
+        if self.path in ("/metrics", "/hangs"):
             self.answer("text/plain; version=0.0.4", generate_latest(registry))
         elif self.path.startswith("/api/v1/query?"):
             value = {"metric": {}, "value": [0, "0.0025"]}

@@ -96,7 +96,7 @@ def between(first: Sample, last: Sample, *, cpu_max: float, available: int) -> H
     seconds, passed = (last.instant - first.instant) / 1e9, last.passed - first.passed
     if seconds <= 0 or passed <= 0:
         return None
-    cpu = _grown(first.busy, last.busy) / passed
+    cpu = min(1.0, _grown(first.busy, last.busy) / passed)  # all of it, but for rounding
     return HostUse(
         cores=os.cpu_count() or 1,
         cpu=cpu,
@@ -134,7 +134,7 @@ class HostWatch:
         self._available = min(self._available, now.available)
         passed = now.passed - self._since.passed
         if now.instant - self._since.instant >= _LEAST and passed > 0:
-            self._cpu_max = max(self._cpu_max, (now.busy - self._since.busy) / passed)
+            self._cpu_max = max(self._cpu_max, min(1.0, (now.busy - self._since.busy) / passed))
             self._since = now
         self._last = now
 
