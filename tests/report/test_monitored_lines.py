@@ -7,7 +7,7 @@ from dataclasses import replace
 from stressrun.load.stage import StageResult
 from stressrun.metrics.gap import Gap
 from stressrun.report.metrics import monitored_lines
-from usage_samples import API, HOST, MACHINE, METRICS
+from usage_samples import API, HOST, MACHINE, MB, METRICS
 from verdict_samples import STAGES
 
 
@@ -17,10 +17,9 @@ def test_a_stage_is_told_with_the_busiest_process_first() -> None:
         "processes:",
         "  api    87 % of a core (up to 99 %) · 64.0 MB, growing by 12.0 MB/min · 3 processes · "
         "12 threads · 31 descriptors · 4.00 MB written · 1 restarted",
-        "  nginx  not seen",
-        "    not seen from 0.0 s to 20.0 s: nothing listens on port 8080",
+        "  nginx  not seen: nothing listens on port 8080",
         "host: CPU 71 % of 2 cores (user 48 %, system 21 %, stolen 2 %) · at least 2.10 GB of "
-        "8.00 GB memory available · tasks waited for CPU 18 % of the time · 12.0 MB written",
+        "8.00 GB memory available · tasks waited for CPU 18 % of the time · disks 12.0 MB written",
         "metrics of app:",
         "  requests  rate 250",
         "  latency   rate 5 · mean 0.05 · p50 0.1 · p95 0.91 · p99 0.982",
@@ -33,8 +32,8 @@ def test_a_stage_is_told_with_the_busiest_process_first() -> None:
     ]
 
 
-def test_growth_that_comes_to_nothing_in_an_hour_is_not_told() -> None:
-    still = replace(API, growth=100.0)
+def test_growth_that_comes_to_nothing_in_the_stage_is_not_told() -> None:
+    still = replace(API, growth=0.1 * MB)
     (_, line, *_) = monitored_lines(
         StageResult(STAGES[2], 2, machine=replace(MACHINE, processes=(still,)))
     )
@@ -65,3 +64,13 @@ def test_a_host_that_swaps_says_so() -> None:
 
 def test_a_stage_without_monitors_has_no_lines() -> None:
     assert monitored_lines(StageResult(STAGES[2], 2)) == []
+
+
+def test_what_was_gone_for_a_while_says_when() -> None:
+    use = replace(API, gaps=(Gap(1.0, 2.5, "no process has a command line with 'x' in it"),))
+    lines = monitored_lines(
+        StageResult(STAGES[2], 2, machine=replace(MACHINE, processes=(use,), host=None))
+    )
+    assert lines[2:] == [
+        "    not seen from 1.0 s to 2.5 s: no process has a command line with 'x' in it"
+    ]

@@ -8,9 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import psutil
-
-from stressrun.monitor.proc import Process, ancestors, command_line
+from stressrun.monitor.proc import Process, ancestors, command_line, listening, sockets_of
 from stressrun.scenario.model import NamedProcess
 
 Every = Mapping[int, Process]
@@ -70,23 +68,14 @@ class Listening:
             if pid in every and every[pid].started == started and not every[pid].is_ended
         }
         if not alive:
-            alive = self._listeners() & every.keys()
+            sockets = listening(self.port)
+            if not sockets:
+                raise NotThereError(f"nothing listens on port {self.port}")
+            alive = {pid for pid in every if not sockets.isdisjoint(sockets_of(pid))}
             self._found = {pid: every[pid].started for pid in alive}
         if not alive:
-            raise NotThereError(f"nothing listens on port {self.port}")
-        return alive
-
-    def _listeners(self) -> set[int]:
-        owners = {
-            connection.pid
-            for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == self.port
-        }
-        if owners == {None}:
             raise NotThereError(f"another user's process listens on port {self.port}")
-        return {pid for pid in owners if pid is not None}
+        return alive
 
 
 class Running:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _ADDS_UP = (_PROC / "self" / "smaps_rollup").exists()
+_LISTENS = b"0A"
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -110,6 +112,29 @@ def proportional(pid: int) -> int:
 def command_line(pid: int) -> str:
     """The words of a process's command joined by spaces; empty of the kernel's own."""
     return (_read(str(pid), "cmdline") or b"").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def listening(port: int) -> set[str]:
+    """The names of the sockets that listen on a TCP port of this machine."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        _, *lines = (_read("net", name) or b"\n").splitlines()
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTENS and int(fields[1].rpartition(b":")[2], 16) == port:
+                found.add(f"socket:[{fields[9].decode()}]")
+    return found
+
+
+def sockets_of(pid: int) -> Iterator[str]:
+    """The names of what the descriptors of a process stand for; none where we may not see them."""
+    folder = _PROC / str(pid) / "fd"
+    try:
+        for name in os.listdir(folder):
+            with suppress(FileNotFoundError):
+                yield os.readlink(folder / name)
+    except OSError:
+        return
 
 
 def family(

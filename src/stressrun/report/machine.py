@@ -12,9 +12,9 @@ from stressrun.units import format_count, format_growth, format_size
 
 _PROCESSES = 6
 _GAPS = 2
-# From when on it is worth a word: a share of all time, of the memory an hour of growth, bytes.
+# From when on it is worth a word: a share of all time, of the memory what it grew by, bytes.
 _MUCH = 0.01
-_GROWING = 0.01
+_GROWING = 0.05
 _BYTES = 1_000_000
 
 
@@ -24,8 +24,10 @@ def machine_lines(machine: MachineUse) -> list[str]:
     width = max((len(use.name) for use in shown), default=0)
     lines = ["processes:"] if shown else []
     for use in shown:
-        lines.append(f"  {use.name:<{width}}  {' · '.join(_process(use))}".rstrip())
-        lines += gap_lines(use.gaps, "    ")
+        told = " · ".join(_process(use, machine.interval)) or _unseen(use)
+        lines.append(f"  {use.name:<{width}}  {told}")
+        if use.samples:
+            lines += gap_lines(use.gaps, "    ")
     if len(machine.processes) > len(shown):
         lines.append(f"  {len(machine.processes) - len(shown)} more: see report.json")
     if machine.host is not None:
@@ -56,14 +58,17 @@ def gap_lines(gaps: Iterable[Gap], indent: str) -> Iterator[str]:
         yield f"{indent}not seen in {format_count(len(every) - _GAPS)} more gaps: see report.json"
 
 
-def _process(use: ProcessUse) -> Iterator[str]:
+def _unseen(use: ProcessUse) -> str:
+    return ": ".join(["not seen", *(gap.why for gap in use.gaps[:1])])
+
+
+def _process(use: ProcessUse, interval: float) -> Iterator[str]:
     if use.cpu is None or use.memory_max is None:
-        yield "not seen"
         return
     most = "" if use.cpu_max is None else f" (up to {_percent(use.cpu_max)})"
     yield f"{_percent(use.cpu)} of a core{most}"
     resident = " resident" if use.memory_kind == RESIDENT else ""
-    yield f"{format_size(use.memory_max)}{resident}{_growing(use)}"
+    yield f"{format_size(use.memory_max)}{resident}{_growing(use, interval)}"
     if use.processes and use.processes > 1:
         yield f"{use.processes} processes"
     yield f"{use.threads} thread{'' if use.threads == 1 else 's'}"
@@ -76,10 +81,10 @@ def _process(use: ProcessUse) -> Iterator[str]:
         yield f"{use.restarts} restarted"
 
 
-def _growing(use: ProcessUse) -> str:
-    """Growth that would come to something in an hour."""
+def _growing(use: ProcessUse, interval: float) -> str:
+    """Growth that came to something in the stage."""
     growth, memory = use.growth, use.memory
-    if not growth or not memory or abs(growth) * 3600 < _GROWING * memory:
+    if not growth or not memory or abs(growth) * use.samples * interval < _GROWING * memory:
         return ""
     return f", {'growing' if growth > 0 else 'shrinking'} by {format_growth(abs(growth))}"
 
@@ -105,13 +110,16 @@ def _host(host: HostUse) -> Iterator[str]:
         yield f"tasks waited for {', '.join(told)} of the time"
     if swapped := host.swapped_in + host.swapped_out:
         yield f"{format_size(swapped)} swapped"
-    flows = (
-        ("read", host.disk_read),
-        ("written", host.disk_written),
-        ("received", host.received),
-        ("sent", host.sent),
-    )
-    yield from (f"{format_size(size)} {word}" for word, size in flows if size and size >= _BYTES)
+    yield from _flow("disks", read=host.disk_read, written=host.disk_written)
+    yield from _flow("network", received=host.received, sent=host.sent)
+
+
+def _flow(what: str, **sizes: int | None) -> Iterator[str]:
+    told = [
+        f"{format_size(size)} {word}" for word, size in sizes.items() if size and size >= _BYTES
+    ]
+    if told:
+        yield f"{what} {', '.join(told)}"
 
 
 def _percent(share: float) -> str:
