@@ -27,6 +27,7 @@ INF = math.inf
         ((0.1, 0.5), (50, 100), 0.5, None),
         ((INF,), (100,), 0.5, None),
         ((), (), 0.5, None),
+        ((0.1, INF), (50, INF), 0.5, None),
     ],
 )
 def test_a_quantile_lies_on_a_line_within_its_bucket(

@@ -11,7 +11,7 @@ import trio
 from http_server import Exchange, Server, serve
 from stressrun.metrics.scraped import Scraped
 from stressrun.monitor.exposition import UnreadableError
-from stressrun.monitor.prometheus import Asker, Scraper, value_of
+from stressrun.monitor.prometheus import Access, Asker, Scraper, value_of
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Exporter, PrometheusServer
 from stressrun.scenario.selector import parse_selector
@@ -39,7 +39,7 @@ async def scraped(
     """A stage of an exporter with so many looks between its ends."""
     server: Server = await nursery.start(serve, answer)
     exporter = Exporter("app", f"http://127.0.0.1:{server.port}/metrics", SERIES)
-    scraper = Scraper(exporter, 1.0, Guard(), same)
+    scraper = Scraper(exporter, 1.0, Access(Guard()), same)
     await scraper.prepare()
     for _ in range(looks):
         await scraper._scrape()
@@ -126,14 +126,14 @@ async def test_a_port_where_nobody_listens_is_told(nursery: trio.Nursery) -> Non
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    scraper = Scraper(Exporter("app", f"http://127.0.0.1:{port}", SERIES), 1, Guard(), same)
+    scraper = Scraper(Exporter("app", f"http://127.0.0.1:{port}", SERIES), 1, Access(Guard()), same)
     await scraper.prepare()
     found = await scraper.finish()
     assert found.gaps[0].why == "connection refused"
 
 
 async def test_the_guard_is_asked_at_each_connect(nursery: trio.Nursery) -> None:
-    scraper = Scraper(Exporter("app", "http://192.0.2.1:9", SERIES), 1, Guard(), same)
+    scraper = Scraper(Exporter("app", "http://192.0.2.1:9", SERIES), 1, Access(Guard()), same)
     await scraper.prepare()
     found = await scraper.finish()
     assert found.series[0].missing.startswith("the guard refused 192.0.2.1")
@@ -152,7 +152,7 @@ async def test_a_server_is_asked_at_the_end_of_a_stage(nursery: trio.Nursery) ->
     server: Server = await nursery.start(serve, answer)
     queries = {"share": 'sum(rate(a{b="c"}[$__range]))', "wrong": "broken("}
     source = PrometheusServer("slo", f"http://127.0.0.1:{server.port}/", queries)
-    asker = Asker(source, Guard(), same)
+    asker = Asker(source, Access(Guard()), same)
     await asker.prepare()
     share, wrong = (await asker.finish()).series
     assert (share.kind, share.value, share.missing) == ("query", 0.25, "")

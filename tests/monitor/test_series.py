@@ -209,5 +209,13 @@ def test_a_stage_that_was_not_seen_whole_has_no_figures(
     assert (series.increase, series.rate, series.missing) == (None, None, why)
 
 
+def test_what_is_too_large_for_a_number_is_no_figure() -> None:
+    huge = "".join(f'x_total{{n="{n}"}} 1e308\n' for n in range(3))
+    for series in (watched("x_total", "", huge), watched("x_total", "", *["x_total 1e308\n"] * 3)):
+        assert series.missing in ("", "its numbers add up to more than a number can be")
+    assert watched("x_total", "", huge).increase is None
+    assert watched("heap", "heap 1e308\n", "heap 1e308\n").mean is None
+
+
 def test_what_was_never_a_number_is_told() -> None:
     assert watched("nothing", TEXT).missing == "it was no number in any sample"

@@ -54,16 +54,23 @@ async def fetch(
 
 
 async def fetch_text(
-    url: str, *, guard: Guard, timeout: float, most: int, accept: str = "*/*"
+    url: str,
+    *,
+    guard: Guard,
+    timeout: float,
+    most: int,
+    http: Http = BY_DEFAULT,
+    accept: str = "*/*",
 ) -> tuple[int, str, str]:
     """The status, content type and text of an answer of at most `most` bytes.
 
-    The server may not compress it, for what is small on the wire could be huge here. Raises
-    RefusedError or SetupError from the guard, NoAnswerError when not all of it came within
-    `timeout` seconds, or it is another than this.
+    The server may not compress it, for what is small on the wire could be huge here. Of `http` the
+    TLS settings and the Unix socket apply. Raises RefusedError or SetupError from the guard,
+    SetupError for a TLS file, NoAnswerError when not all of it came within `timeout` seconds, or
+    it is another than this.
     """
     headers = {"Accept": accept, "Accept-Encoding": "identity"}
-    transport = _GuardedTransport(guard, BY_DEFAULT, secure=urlsplit(url).scheme == "https")
+    transport = _GuardedTransport(guard, http, secure=urlsplit(url).scheme == "https")
     try:
         with trio.fail_after(timeout):
             async with (

@@ -22,13 +22,13 @@ class Buckets:
     def quantile(self, q: float) -> float | None:
         """As PromQL's histogram_quantile: straight lines within a bucket.
 
-        None without buckets, and of fewer than 1/(1 − q) observations. What is in the last
-        bucket, of no upper bound, counts as the bound below it.
+        None without buckets, of fewer than 1/(1 − q) observations, and of numbers out of bounds.
+        What is in the last bucket, of no upper bound, counts as the bound below it.
         """
         if not self.counts or not math.isinf(self.bounds[-1]) or len(self.bounds) < 2:
             return None
         total = self.counts[-1]
-        if total * (1 - q) < 1 - 1e-9:
+        if total * (1 - q) < 1 - 1e-9 or not math.isfinite(total):
             return None
         rank = q * total
         index = next(i for i, count in enumerate(self.counts) if count >= rank)

@@ -49,13 +49,13 @@ def read(text: str, selectors: Mapping[str, Selector]) -> dict[str, Read | Unrea
     for each in found.values():
         for name in each.names:
             by_name.setdefault(name, []).append(each)
+    lines = "\n".join(_chosen(text, by_name))
     try:
-        families = text_string_to_metric_families("\n".join(_chosen(text, by_name)) + "\n")
-        for family in families:
+        for family in text_string_to_metric_families(f"{lines}\n"):
             for sample in family.samples:
                 for each in by_name.get(sample.name, ()):
                     each.add(family.type, sample.name, sample.labels, sample.value)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except Exception as error:  # a ValueError mostly, but what a server says must end no run
         raise UnreadableError(f"its metrics cannot be read: {str(error)[:200]!r}") from None
     return {name: each.done() for name, each in found.items()}
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import trio
 
 from stressrun.errors import StressrunError
-from stressrun.http.client import fetch_text
+from stressrun.http.client import BY_DEFAULT, fetch_text
 from stressrun.metrics.excerpt import MOST_OF_DETAIL, on_one_line
 from stressrun.metrics.scraped import QUERY, Scraped, Series
 from stressrun.monitor.exposition import Read, UnreadableError, read
 from stressrun.monitor.gaps import Gaps
 from stressrun.monitor.series import SeriesWatch
 from stressrun.safety.guard import Guard
-from stressrun.scenario.model import Exporter, PrometheusServer
+from stressrun.scenario.model import Exporter, Http, PrometheusServer
 from stressrun.scenario.model.monitoring import PrometheusSource
 
 RANGE = "$__range"
@@ -34,6 +34,14 @@ _ASKING = 4.0
 _LARGEST = 16_000_000
 _TEXT = "text/plain;version=0.0.4"
 _JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a source is connected to: where the guard lets us, with the TLS settings of `http`."""
+
+    guard: Guard
+    http: Http = BY_DEFAULT
 
 
 class MetricsMonitor(Protocol):
@@ -50,12 +58,12 @@ class MetricsMonitor(Protocol):
 
 
 def metrics_monitor(
-    source: PrometheusSource, interval: float, guard: Guard, mask: Callable[[str], str]
+    source: PrometheusSource, interval: float, access: Access, mask: Callable[[str], str]
 ) -> MetricsMonitor:
     """The monitor of a source; an exporter is scraped each `interval` (seconds)."""
     if isinstance(source, Exporter):
-        return Scraper(source, interval, guard, mask)
-    return Asker(source, guard, mask)
+        return Scraper(source, interval, access, mask)
+    return Asker(source, access, mask)
 
 
 class Scraper:
@@ -65,11 +73,11 @@ class Scraper:
     """
 
     def __init__(
-        self, exporter: Exporter, interval: float, guard: Guard, mask: Callable[[str], str]
+        self, exporter: Exporter, interval: float, access: Access, mask: Callable[[str], str]
     ) -> None:
         self._exporter = exporter
         self._interval = interval
-        self._guard = guard
+        self._access = access
         self._mask = mask
         self._scraping = trio.Lock()
         # Why the last scrape failed, and why the first of the stage did.
@@ -114,7 +122,7 @@ class Scraper:
     async def _scrape(self) -> None:
         async with self._scraping:
             try:
-                text = await answer(self._exporter.url, self._guard, _SCRAPING, _TEXT)
+                text = await answer(self._exporter.url, self._access, _SCRAPING, _TEXT)
                 # In a thread, since there may be thousands of lines.
                 found = await trio.to_thread.run_sync(
                     read, text, self._exporter.series, abandon_on_cancel=True
@@ -140,9 +148,11 @@ class Scraper:
 class Asker:
     """Asks a Prometheus server the queries of a scenario, at the end of each stage."""
 
-    def __init__(self, server: PrometheusServer, guard: Guard, mask: Callable[[str], str]) -> None:
+    def __init__(
+        self, server: PrometheusServer, access: Access, mask: Callable[[str], str]
+    ) -> None:
         self._server = server
-        self._guard = guard
+        self._access = access
         self._mask = mask
         self._began = 0.0
 
@@ -170,7 +180,7 @@ class Asker:
     async def _asked(self, series: Series, query: str) -> Series:
         url = f"{self._server.url.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
         try:
-            text = await answer(url, self._guard, _ASKING, _JSON, errors=True)
+            text = await answer(url, self._access, _ASKING, _JSON, errors=True)
             return replace(series, value=value_of(text))
         except (StressrunError, UnreadableError) as error:
             return replace(series, missing=_told(error, self._mask))
@@ -204,14 +214,19 @@ def _only(kind: str, result: Any) -> str:
 
 
 async def answer(
-    url: str, guard: Guard, timeout: float, accept: str, *, errors: bool = False
+    url: str, access: Access, timeout: float, accept: str, *, errors: bool = False
 ) -> str:
     """The text that a URL answers with 200, or with any status where `errors` say something.
 
     Raises StressrunError, UnreadableError.
     """
     status, kind, text = await fetch_text(
-        url, guard=guard, timeout=timeout, most=_LARGEST, accept=accept
+        url,
+        guard=access.guard,
+        http=access.http,
+        timeout=timeout,
+        most=_LARGEST,
+        accept=accept,
     )
     if errors and kind.startswith(_JSON):
         return text

@@ -94,6 +94,13 @@ class SeriesWatch:
         series = Series(self._name, self._selector.text, self._kind or "unknown", missing=why)
         if why or not self._kind:
             return series
+        found = self._found(series, seconds)
+        figures = (found.increase, found.rate, found.mean)
+        if all(figure is None or math.isfinite(figure) for figure in figures):
+            return found
+        return replace(series, missing="its numbers add up to more than a number can be")
+
+    def _found(self, series: Series, seconds: float) -> Series:
         if self._kind == COUNTER:
             grown = self._values.total
             return replace(series, increase=grown, rate=grown / seconds)
@@ -118,4 +125,4 @@ def _bound(text: str) -> float | None:
         bound = float(text)
     except ValueError:
         return None
-    return None if math.isnan(bound) else bound
+    return None if math.isnan(bound) or bound == -math.inf else bound

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from stressrun.http.origin import origin_of
 from stressrun.load.stage import StageResult
 from stressrun.metrics.scraped import Scraped
 from stressrun.metrics.slowest import Slowest
@@ -14,7 +15,7 @@ from stressrun.metrics.times import merged
 from stressrun.monitor import postgres
 from stressrun.monitor.machine import MachineMonitor
 from stressrun.monitor.postgres import PostgresMonitor
-from stressrun.monitor.prometheus import MetricsMonitor, metrics_monitor
+from stressrun.monitor.prometheus import Access, MetricsMonitor, metrics_monitor
 from stressrun.run.deployment import Deployment
 from stressrun.scenario.model import Scenario
 
@@ -84,7 +85,7 @@ async def watching(held: Deployment) -> AsyncIterator[Monitors]:
     if wanted is not None:
         machine = MachineMonitor(wanted, held.pids(), held.crew.pids, mask)
         metrics = [
-            metrics_monitor(source, wanted.interval, held.guard, mask)
+            metrics_monitor(source, wanted.interval, _access(source.url, held), mask)
             for source in wanted.prometheus
         ]
     async with (
@@ -97,3 +98,10 @@ async def watching(held: Deployment) -> AsyncIterator[Monitors]:
             nursery.start_soon(each.run)
         yield Monitors(scenario, database, machine, metrics)
         nursery.cancel_scope.cancel()
+
+
+def _access(url: str, held: Deployment) -> Access:
+    """The service under test is connected to as its endpoints are."""
+    base_url = held.scenario.base_url
+    is_base = base_url is not None and origin_of(url) == origin_of(base_url)
+    return Access(held.guard, held.scenario.http) if is_base else Access(held.guard)

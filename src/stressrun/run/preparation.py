@@ -83,12 +83,9 @@ def _databases(scenario: Scenario) -> set[str]:
 
 def _targets(scenario: Scenario) -> set[str]:
     """The URLs of all HTTP servers whose hosts are connected to."""
-    sources = () if scenario.monitoring is None else scenario.monitoring.prometheus
-    return _load_targets(scenario) | {source.url for source in sources}
-
-
-def _load_targets(scenario: Scenario) -> set[str]:
     services = {s.url for s in scenario.services if isinstance(s, ExistingService)}
+    if scenario.monitoring is not None:
+        services |= {source.url for source in scenario.monitoring.prometheus}
     base_url = scenario.base_url
     if base_url is not None and scenario.http.unix_socket is None:
         services.add(base_url)
