@@ -21,7 +21,7 @@ def same(text: str) -> str:
 
 def monitor(mask: Callable[[str], str] = same, *named: NamedProcess) -> MachineMonitor:
     watched = Monitoring(interval=0.1, processes=named)
-    return MachineMonitor(watched, {"api": os.getppid()}, [os.getpid()], mask)
+    return MachineMonitor(watched, {"api": os.getppid()}, [os.getpid()], [], mask)
 
 
 async def test_each_stage_is_counted_by_itself(nursery: trio.Nursery) -> None:

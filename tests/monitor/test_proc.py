@@ -105,7 +105,7 @@ def test_a_process_is_found_by_its_number_its_port_or_its_command(
         "port": NamedProcess("it", port=port),
         "command": NamedProcess("it", command="(?s)-c .* a-hold.r$"),
     }[by]
-    find = finder(named)
+    find = finder(named, [])
     assert find(processes()) == {pid}
     assert find(processes()) == {pid}
 
@@ -122,17 +122,20 @@ def test_what_is_not_there_is_told() -> None:
         ),
     ):
         with pytest.raises(NotThereError, match=r"^no") as told:
-            finder(named)(processes())
+            finder(named, [])(processes())
         assert str(told.value) == why
 
 
 def test_stressrun_and_who_started_it_are_not_what_a_pattern_means(
     holder: tuple[int, int, int],
 ) -> None:
+    pid, _, child = holder
     every = processes()
     above = set(ancestors(os.getpid(), every))
     assert {os.getpid(), os.getppid()} <= above
-    assert above.isdisjoint(finder(NamedProcess("it", command="."))(every))
+    found = finder(NamedProcess("it", command="."), [child])(every)
+    assert pid in found
+    assert found.isdisjoint({*above, child})
 
 
 @pytest.mark.parametrize("name", [b"a", b") S 1 (", b"\xff) R 0", b"a b\nc"])

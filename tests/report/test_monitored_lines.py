@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
+import pytest
+
+from report_samples import concluded, finished
 from stressrun.load.stage import StageResult
 from stressrun.metrics.gap import Gap
+from stressrun.report.document import document_text
+from stressrun.report.markdown import markdown
 from stressrun.report.metrics import monitored_lines
 from usage_samples import API, HOST, MACHINE, MB, METRICS
-from verdict_samples import STAGES
+from verdict_samples import STAGES, results
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "schema" / "report.schema.json").read_text())
 
 
 def test_a_stage_is_told_with_the_busiest_process_first() -> None:
@@ -74,3 +84,20 @@ def test_what_was_gone_for_a_while_says_when() -> None:
     assert lines[2:] == [
         "    not seen from 1.0 s to 2.5 s: no process has a command line with 'x' in it"
     ]
+
+
+def test_the_report_and_the_page_have_what_was_watched() -> None:
+    stages = [replace(result, machine=MACHINE, metrics=METRICS) for result in results()]
+    event = finished(stages=stages)
+    report = json.loads(document_text(event))
+    jsonschema.validate(report, SCHEMA)
+    machine, (app, _, dead) = (report["stages"][2][key] for key in ("machine", "metrics"))
+    assert machine["processes"][1]["gaps"] == [
+        {"from": 0.0, "to": 20.0, "why": "nothing listens on port 8080"}
+    ]
+    assert app["series"][1]["p95"] == pytest.approx(0.91)
+    assert "buckets" not in app["series"][1]
+    assert dead["series"][0]["missing"] == "connection refused"
+    page = markdown(concluded(event))
+    assert "nginx  not seen: nothing listens on port 8080" in page
+    assert "requests  rate 250" in page

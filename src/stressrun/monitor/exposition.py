@@ -30,13 +30,12 @@ class AbsentError(UnreadableError):
 class Read:
     """The series that a selector means, by their labels: a value each.
 
-    Of a histogram the buckets (whose `le` is among the labels), and the sums and counts apart.
+    Of a histogram the buckets (whose `le` is among the labels), and the sums apart.
     """
 
     kind: str
     values: Mapping[Labels, float]
     sums: Mapping[Labels, float]
-    counts: Mapping[Labels, float]
 
 
 def read(text: str, selectors: Mapping[str, Selector]) -> dict[str, Read | UnreadableError]:
@@ -92,7 +91,7 @@ class _Found:
             return
         part = name.removeprefix(self._selector.name)
         if part == "":
-            self._kind = _kind(kind, name, labels)
+            self._kind = _kind(kind, name)
         elif kind not in ("histogram", "summary"):
             return  # another's metric, of a name that begins with this one's
         self._values[part][tuple(sorted(labels.items()))] = value
@@ -102,20 +101,20 @@ class _Found:
         name = self._selector.name
         plain, buckets, sums, counts = self._values.values()
         if buckets:
-            return Read(HISTOGRAM, buckets, sums, counts)
+            return Read(HISTOGRAM, buckets, sums)
         if sums or counts:
             which = f'{name}{{quantile="0.99"}}, {name}_sum or {name}_count'
             if self._kind != GAUGE or not self._chooses_quantile():
                 return UnreadableError(f"{name} is a summary: choose {which}")
         if not plain:
             return AbsentError(f"there is no series {self._selector.text}")
-        return Read(self._kind, plain, {}, {})
+        return Read(self._kind, plain, {})
 
     def _chooses_quantile(self) -> bool:
         return any(matcher.label == "quantile" for matcher in self._selector.matchers)
 
 
-def _kind(kind: str, name: str, labels: Mapping[str, str]) -> str:
+def _kind(kind: str, name: str) -> str:
     """Of a series: those without a type are known by their names."""
     if kind == "counter" or (kind in ("histogram", "summary") and name.endswith(_PARTS)):
         return COUNTER

@@ -24,14 +24,14 @@ class Finder(Protocol):
     def __call__(self, every: Every) -> set[int]: ...
 
 
-def finder(named: NamedProcess) -> Finder:
-    """How processes are found that a scenario names."""
+def finder(named: NamedProcess, own: Collection[int]) -> Finder:
+    """How processes are found that a scenario names; stressrun's `own` are never meant."""
     if named.pid is not None:
         return Started([named.pid])
     if named.port is not None:
         return Listening(named.port)
     assert named.command is not None
-    return Running(named.command)
+    return Running(named.command, own)
 
 
 class Started:
@@ -81,17 +81,18 @@ class Listening:
 class Running:
     """Those in whose command line a pattern is found: not stressrun itself, and who started it."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, own: Collection[int]) -> None:
+        self._own = own
         self._pattern = pattern
         self._meant = re.compile(pattern)
 
     def __call__(self, every: Every) -> set[int]:
-        above = set(ancestors(os.getpid(), every))
+        unmeant = {*self._own, *ancestors(os.getpid(), every)}
         found = {
             pid
             for pid, process in every.items()
             if not process.is_ended
-            and pid not in above
+            and pid not in unmeant
             and (line := command_line(pid))
             and self._meant.search(line)
         }

@@ -35,7 +35,8 @@ _LATE = "no sample: the machine was too busy"
 class MachineMonitor:
     """Looks at the processes of services, of the generator and of others, and at the host.
 
-    `services` are the numbers of their first processes by name, `workers` those of the generator.
+    `services` are the numbers of their first processes by name, `workers` those of the generator;
+    `helpers` are those of stressrun's other processes.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class MachineMonitor:
         monitoring: Monitoring,
         services: Mapping[str, int],
         workers: Sequence[int],
+        helpers: Sequence[int],
         mask: Callable[[str], str],
     ) -> None:
         self._interval = monitoring.interval
@@ -53,7 +55,10 @@ class MachineMonitor:
                 for name, kind, find in (
                     *((name, "service", Started([pid])) for name, pid in services.items()),
                     *([(GENERATOR, "generator", Started(workers))] if workers else []),
-                    *((each.name, "named", finder(each)) for each in monitoring.processes),
+                    *(
+                        (each.name, "named", finder(each, [*workers, *helpers]))
+                        for each in monitoring.processes
+                    ),
                 )
             ],
             monitoring.interval,

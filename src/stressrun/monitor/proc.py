@@ -186,9 +186,9 @@ def _fields(text: bytes) -> Iterator[tuple[bytes, int]]:
             yield name, int(words[0])
 
 
-def _read(pid: str, name: str) -> bytes | None:
+def _read(folder: str, name: str) -> bytes | None:
     try:
-        with open(_PROC / pid / name, "rb", buffering=0) as file:
+        with open(_PROC / folder / name, "rb", buffering=0) as file:
             return file.readall()
     except OSError:
         return None

@@ -57,7 +57,10 @@ def _built_in(
             }
             for place in _places(metric, subject.partition(" ")[0], said, stages):
                 text = f"{subject} {metric} {limit}{place}"
-                threshold = replace(parse_threshold(text, names), built_in=True)
+                try:
+                    threshold = replace(parse_threshold(text, names), built_in=True)
+                except ThresholdError:
+                    continue  # a name is wrong, which is told where it stands
                 if stages_of(threshold, stages):
                     yield threshold
 
