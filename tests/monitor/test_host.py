@@ -98,9 +98,8 @@ def test_a_pressure_is_the_time_in_which_some_task_waited(text: str, seconds: fl
     assert stalled(text) == seconds
 
 
-def test_a_real_host_has_moved_on_since() -> None:
-    first = sample(0)
-    last = sample(SECOND)
-    assert last.passed >= first.passed > 0
-    assert first.memory > first.available > 0
-    assert last.context_switches > first.context_switches > 0
+def test_a_real_host_tells_of_itself() -> None:
+    host = sample(0)
+    # Nothing of how they grow: on Linux, times of idle cores can go back.
+    assert min(host.user, host.system, host.passed, host.context_switches) > 0
+    assert host.memory > host.available > 0
