@@ -35,6 +35,7 @@ from stressrun.run.events import (
     StageStarted,
     Tick,
 )
+from stressrun.safety.escaping import within_margin
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario
 from stressrun.units import format_duration, format_rate
@@ -59,7 +60,7 @@ class Console(Output):
                 for line in warnings(event.scenario):
                     self._write(f"  warning: {line}")
             case Note():
-                self._write(f"  {event.text}")
+                self._write(within_margin(event.text))
             case Kept():
                 self._kept(event)
             case StageStarted():
@@ -72,7 +73,7 @@ class Console(Output):
             case InvariantsAsked():
                 self._write("")
                 for line in invariant_lines(event.answers):
-                    self._write(f"  {line}")
+                    self._write(within_margin(line))
             case RunFinished():
                 self._run_finished(event)
 
@@ -117,14 +118,14 @@ class Console(Output):
         if broken:
             self._write("\ninvariants that did not hold")
             for answer, line in zip(broken, invariant_lines(broken), strict=True):
-                self._write(f"  after {answer.stage}: {line}")
+                self._write(within_margin(f"after {answer.stage}: {line}"))
         if event.baseline is not None:
             self._held_against(event.baseline)
         self._write("")
         if event.partial and event.partial != event.cause:
             self._write(f"partial: {event.partial}")
         for line in event.residue:
-            self._write(f"left behind: {line}")
+            self._write(f"left behind: {within_margin(line).lstrip()}")
         self._write(f"verdict: {event.verdict} (exit code {int(event.exit_code)})")
         if event.cause:
             self._write(f"cause: {event.cause}")
