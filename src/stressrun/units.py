@@ -21,6 +21,7 @@ _BYTES = {
     "GiB": 2**30,
 }
 _LONGEST = 366 * 86_400.0
+_LARGEST = 1e15
 _DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
 _RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
@@ -62,11 +63,17 @@ def parse_share(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `1KB` (1000) or `1KiB` (1024). Raises ValueError for any other form."""
+    """Bytes of `1KB` (1000) or `1KiB` (1024).
+
+    Raises ValueError for any other form, and above a petabyte.
+    """
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not {SIZE_FORM}")
-    return round(float(match[1]) * _BYTES[match[2]])
+    size = float(match[1]) * _BYTES[match[2]]
+    if size > _LARGEST:
+        raise ValueError(f"{text[:20]!r} is larger than 1,000,000 GB")
+    return round(size)
 
 
 def parse_count(text: str) -> int:

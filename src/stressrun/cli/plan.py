@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
+from stressrun.cli.budget import budget_lines
 from stressrun.cli.options import scenario_options
+from stressrun.cli.output import say
 from stressrun.data.checks import describe
 from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
@@ -41,6 +43,7 @@ from stressrun.scenario.model import (
     Load,
     Login,
     MultipartBody,
+    OwnedRows,
     Query,
     Ramp,
     RawBody,
@@ -90,7 +93,7 @@ def plan(
 
         click.echo(to_yaml({key: _masked(v, mask) for key, v in loaded.document.items()}), nl=False)
     else:
-        click.echo(mask.text("\n\n".join(_sections(loaded))))
+        say(mask.text("\n\n".join(_sections(loaded))))
 
 
 def _masked(value: Plain, mask: Mask) -> Plain:
@@ -108,6 +111,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     yield _head(scenario)
     if scenario.services:
         yield _section("services, in the order of their start", map(_service, scenario.services))
+    if budget := list(budget_lines(scenario)):
+        yield _section("budget", budget)
     common = _common(loaded)
     if scenario.seeding:
         where = "" if scenario.database is None else f", in {scenario.database_url}"
@@ -181,6 +186,8 @@ def _database(database: Database) -> Iterator[str]:
         seconds = getattr(database, name)
         if seconds != getattr(defaults, name):
             yield f"{name.replace('_', ' ')}: {_duration(seconds) if seconds else 'none'}"
+    if database.require_sentinel:
+        yield "must carry a sentinel"
     if (every := database.sample_interval) != defaults.sample_interval:
         yield f"monitor: {'none' if every is None else f'every {_duration(every)}'}"
 
@@ -270,6 +277,8 @@ def _request(request: Request, common: _Common) -> str:
             parts.append(f"body {size}")
     if request.auth is not None:
         parts.append(f"{_AUTHS[type(request.auth)]} auth")
+    if request.undo is not None:
+        parts.append(f"undone by {request.undo.method} {request.undo.path.source}")
     if request.timeout != common.timeout:
         parts.append(f"timeout {_duration(request.timeout)}")
     if request.redirects != common.redirects:
@@ -457,6 +466,8 @@ def _invariant(invariant: Invariant) -> str:
 def _teardown(teardown: Teardown) -> str:
     if isinstance(teardown, SqlTeardown):
         return f"sql: {' '.join(teardown.sql.split())}"
+    if isinstance(teardown, OwnedRows):
+        return f"rows of {teardown.table} whose {teardown.column} is the run's id"
     return f"request: {teardown.method} {teardown.path}"
 
 

@@ -10,6 +10,7 @@ import trio
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.excerpt import on_one_line
+from stressrun.metrics.recorder import Recorder
 from stressrun.postgres.observing import NotSeen, Observer
 from stressrun.postgres.shape import shape_of
 from stressrun.postgres.statistics import MARK, Reading, between, busiest
@@ -172,7 +173,7 @@ class Side:
         stage = self.deployment.scenario.stages[number]
         result = StageResult(stage, number, elapsed=stage.duration)
         crew = self.deployment.crew
-        await crew.run(result, crew.next_start(_LEAD), lambda *_: None)
+        await crew.run(result, crew.next_start(_LEAD), self._heard)
         self.deployment.check_alive(f"{stage.name} of {self.name}")
         self._iterations += sum(
             row.succeeded + row.failed
@@ -180,6 +181,9 @@ class Side:
             if kind in ("endpoint", "operation")
         )
         return result
+
+    def _heard(self, worker: str, books: Recorder, most_vus: int) -> None:
+        self.deployment.resources.made(books.made)
 
     async def _read(self) -> Reading | None:
         """The server's statistics now; None where they cannot be had."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ async def fetch(
     timeout: float,
     http: Http = BY_DEFAULT,
     json: object | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Send one request to an address that the guard allows; redirects are not followed.
 
@@ -45,7 +47,7 @@ async def fetch(
         async with httpx.AsyncClient(
             transport=transport, timeout=timeout, trust_env=False
         ) as client:
-            return await client.request(method, url, json=json)
+            return await client.request(method, url, json=json, headers=headers)
     except httpx.TimeoutException as error:
         raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

@@ -21,9 +21,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import Row, TupleRow
 from psycopg.waiting import Ready, Wait
 
-from stressrun.errors import SetupError
 from stressrun.postgres.settings import set_session
-from stressrun.postgres.url import DatabaseUrl
+from stressrun.postgres.url import DatabaseUrl, UnreachableError
 from stressrun.postgres.waiting import Lock, Result, drive_connecting, wait_for_either
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Database
@@ -315,7 +314,7 @@ async def connect(
                 failure = error
     if failure is not None:
         raise database.refused(failure)
-    raise SetupError(
+    raise UnreachableError(
         f"the database {database} did not answer within {timeout:g} s",
         hint="check its host and port, and any firewall before it",
     )

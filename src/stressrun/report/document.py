@@ -54,6 +54,7 @@ def document(event: RunFinished) -> dict[str, Any]:
         "warnings": warnings(event.scenario),
         "partial": event.partial,
         "residue": list(event.residue),
+        "removed": list(event.removed),
         "stages": [_stage(result, event.scenario) for result in event.stages],
         "generator": _whole_generator(event.stages),
         "thresholds": [_threshold(evaluation) for evaluation in event.thresholds],

@@ -79,6 +79,7 @@ class Crew:
         self._mask = Mask()
         self._stopped = False
         self._lost: WorkerLost | None = None
+        self._untold = False
 
     async def start(
         self,
@@ -114,6 +115,11 @@ class Crew:
                 }
                 nursery.start_soon(self._prepare, worker, order)
 
+    @property
+    def untold(self) -> bool:
+        """Whether a stage ended before its workers had told everything."""
+        return self._untold
+
     @staticmethod
     def next_start(lead: float = LEAD) -> int:
         """The instant in nanoseconds at which a stage that is told of now can start."""
@@ -133,6 +139,7 @@ class Crew:
         result.generator.uses = {worker.name: WorkerUse() for worker in busy}
         for worker in self._workers:
             worker.most_running = 0
+        self._untold = True
         async with trio.open_nursery() as nursery:
             for worker in busy:
                 await worker.tell({"do": "stage", "number": result.number, "start": start})
@@ -142,6 +149,7 @@ class Crew:
         if self._lost is not None:
             result.books.settle()
             raise self._lost
+        self._untold = False
 
     async def stop(self) -> None:
         """Have the workers end their stage now; what is in flight has the stage's grace."""

@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stressrun.errors import ExitCode, SetupError, StressrunError
+from stressrun.postgres.sentinel import require_sentinel
+from stressrun.postgres.url import UnreachableError
 from stressrun.run import teardown
 from stressrun.run.crew import Crew
+from stressrun.run.entries import describe
 from stressrun.run.preparation import (
     Prepared,
     check_targets,
     prepare_database,
     with_completed_database,
 )
+from stressrun.run.resources import Resources
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.safety.masking import Mask
@@ -89,6 +93,9 @@ class Deployment:
         self.guardian = Guardian(f"{MARK}={run_id}/")
         self.crew = Crew(run_id, directory)
         self.prepared = Prepared()
+        self.resources = Resources(ledger, run_id, {})
+        self.removed: tuple[str, ...] = ()
+        self._reached_database = True
         self._loaded = loaded
         self._state = state
         self._tell = told
@@ -117,11 +124,22 @@ class Deployment:
             await self._services.stop()
             await self._start_services()
         teardown.record(self.scenario, self._values, self.ledger, self.run_id)
-        self.prepared = await prepare_database(
+        place = teardown.place_of_requests(self.scenario, self._values)
+        self.resources = Resources(self.ledger, self.run_id, place)
+        try:
+            self.prepared = await self._prepare_database(writes)
+        except UnreachableError:
+            made = [entry.kind for entry in self.ledger.outstanding(self.run_id)]
+            self._reached_database = "table" in made or "rows" in made
+            raise
+
+    async def _prepare_database(self, writes: bool) -> Prepared:
+        return await prepare_database(
             self.scenario,
             None if self._database_is_disposable() else self.ledger,
             self.guard,
             self._services.launcher,
+            self.resources,
             run_id=self.run_id,
             writes=writes,
             told=self._told,
@@ -129,6 +147,7 @@ class Deployment:
 
     async def start_crew(self) -> None:
         """Start the workers. Raises the StressrunError that kept one from its work."""
+        self.resources.intend(self.scenario)
         state = None if self._database_is_disposable() else self._state
         await self.crew.start(self.scenario, self._document, state, self.prepared.rows, self.mask)
 
@@ -170,13 +189,30 @@ class Deployment:
 
     async def take_down(self) -> list[str]:
         """Undo what was done to the data, and end the services; what is left behind, in words."""
-        failures = await teardown.undo_data(self.ledger, self.guard, self.run_id, self._told)
+        if not self.crew.untold:
+            self.resources.finish()
+        undone = await teardown.undo_data(
+            self.ledger,
+            self.guard,
+            self.run_id,
+            self._told,
+            # A database that was never there is not about to be there again.
+            patience=teardown.PATIENCE if self._reached_database else 0,
+        )
+        self.removed = tuple(map(self.mask.text, undone.removed))
         await self._services.stop()
-        return failures + [
-            teardown.describe(entry)
+        return undone.left + [
+            describe(entry)
             for entry in self.ledger.outstanding(self.run_id)
             if entry.kind in teardown.SERVICE_KINDS
         ]
+
+    async def _require_sentinel(self) -> None:
+        """Of a database that outlives the run, where the scenario wants it."""
+        database = self.scenario.database
+        if database is None or not database.require_sentinel or self._database_is_disposable():
+            return
+        await require_sentinel(database.url, guard=self.guard, run_id=self.run_id)
 
     def keep(self) -> Mapping[str, str]:
         """Let the services go on without us; their URLs by name."""
@@ -201,6 +237,7 @@ class Deployment:
         scenario = self._adapted(scenario)
         self._document, self.scenario = document, scenario
         await check_targets(scenario, self.guard)
+        await self._require_sentinel()
         await self._services.start(
             scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
         )

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.bodies import Bodies
+from stressrun.scenario.budget import build_budget
 from stressrun.scenario.comparing import build_comparing
 from stressrun.scenario.database import build_database
 from stressrun.scenario.endpoints import build_endpoint, build_login
 from stressrun.scenario.feeders import Rows
 from stressrun.scenario.files import Files
+from stressrun.scenario.hosts import build_host
 from stressrun.scenario.http import build_http
 from stressrun.scenario.invariants import ONLY_IN_LOAD, Invariants
 from stressrun.scenario.model import (
     Endpoint,
     Login,
+    OwnedRows,
     RequestTeardown,
     Scenario,
     Seed,
@@ -62,7 +64,7 @@ _REPORT_INTERVAL = 5.0
 def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     """The scenario of a canonical document. Raises ScenarioError, without positions."""
     faults = Faults()
-    scenario = build(dict(document), faults, Path.cwd())
+    scenario = build(dict(document), faults, Files(Path.cwd()))
     if faults.found:
         raise ScenarioError(
             [
@@ -73,11 +75,8 @@ def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     return scenario
 
 
-def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
-    """The scenario of a document, to be thrown away where faults were found.
-
-    Paths in it are relative to the folder.
-    """
+def build(document: dict[str, Plain], faults: Faults, files: Files) -> Scenario:
+    """The scenario of a document with its files, to be thrown away where faults were found."""
     root = Part(document, (), faults)
     services = _mapping(document, "services")
     references = References(services, cast(dict[str, str], _mapping(document, REFERENCES)))
@@ -96,7 +95,6 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         for part in root.items("stages")
     )
     _check_tables(root)
-    files = Files(folder)
     rows = Rows(root, files, [seed for _, seed in tables], unfinished)
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     traffic = _traffic(root, Bodies(files, references), rows.sources)
@@ -108,7 +106,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         description=_text(root, "description"),
         environment=_text(root, "environment", "development"),
         random_seed=root.integer("random_seed", 1),
-        allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
+        allow_hosts=tuple(build_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
         database=database,
@@ -129,6 +127,7 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
             "interval", _REPORT_INTERVAL, positive=True
         ),
         compare=build_comparing(root, names.stages),
+        budget=build_budget(root),
     )
 
 
@@ -227,16 +226,6 @@ def _text(root: Part, key: str, default: str = "") -> str:
     return default if part is None else part.literal()
 
 
-def _host(part: Part) -> str:
-    host = part.literal()
-    if "/" in host:
-        try:
-            ip_network(host, strict=False)
-        except ValueError as error:
-            part.fault(f"not a network: {error}", "such as 10.1.0.0/16")
-    return host
-
-
 def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     part = root.get("base_url")
     if part is not None:
@@ -277,6 +266,8 @@ def _questions(root: Part) -> Iterator[Part]:
 def _teardown(part: Part) -> Teardown:
     if "sql" in part:
         return SqlTeardown(part["sql"].literal())
+    if "table" in part:
+        return OwnedRows(part["table"].text(), part["owned_by"].text())
     source = part["request"]
     method, _, offset = method_and_path(source)
     return RequestTeardown(method, source.literal()[offset:])

@@ -14,6 +14,7 @@ from stressrun.scenario.nodes import Plain
 
 # They change what is said of the load, or what is done after it.
 _NO_LOAD = (
+    "budget",
     "description",
     "thresholds",
     "built_in_thresholds",

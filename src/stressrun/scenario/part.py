@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from stressrun.scenario.nodes import Fault, Faults, Place, Plain
 from stressrun.units import parse_duration
 
 T = TypeVar("T")
+
+# Of one text: its author has seen by then what is wrong with it.
+_MOST_FAULTS = 20
 
 _EVALUATED = re.compile(
     r"\$\$\{|\$\{\s*(?:services|run)\.[^{}\s]*\s*\}|(?P<evaluated>\$\{)(?P<known>services\.|run\.)?"
@@ -94,14 +98,15 @@ class Part:
     def literal(self) -> str:
         """A string in which nothing is evaluated at run time; `$${` gives `${`."""
         text = self.text()
-        for match in _EVALUATED.finditer(text):
+        wrong = (match for match in _EVALUATED.finditer(text) if match["evaluated"])
+        for match in islice(wrong, _MOST_FAULTS):
             if match["known"]:
                 self.fault(
                     "this ${…} is not closed, or there is a space in it",
                     "such as ${services.api.url}",
                     offset=match.start(),
                 )
-            elif match["evaluated"]:
+            else:
                 self.fault(
                     "this ${…} is not known before the load",
                     "only ${services.…} and ${run.id} can stand here; $${ gives ${ itself",

@@ -6,7 +6,7 @@ shares are fractions of one, sizes are bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stressrun.scenario.model.database import (
     Column,
@@ -27,6 +27,7 @@ from stressrun.scenario.model.judging import (
 )
 from stressrun.scenario.model.preparing import (
     CommandSeeding,
+    OwnedRows,
     RequestSeeding,
     RequestTeardown,
     SeedingStep,
@@ -64,7 +65,9 @@ from stressrun.scenario.model.requests import (
     Step,
     Think,
     Tls,
+    Undo,
 )
+from stressrun.scenario.model.safety import Budget
 from stressrun.scenario.model.services import (
     CommandService,
     EmbeddedPostgres,
@@ -90,6 +93,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "Body",
+    "Budget",
     "Capture",
     "Column",
     "CommandSeeding",
@@ -122,6 +126,7 @@ __all__ = [
     "MultipartBody",
     "MultipartPart",
     "NamedOperation",
+    "OwnedRows",
     "Query",
     "Ramp",
     "RawBody",
@@ -145,6 +150,7 @@ __all__ = [
     "Think",
     "Threshold",
     "Tls",
+    "Undo",
     "Users",
     "WriteMix",
 ]
@@ -179,6 +185,7 @@ class Scenario:
     teardown: tuple[Teardown, ...]
     report_interval: float
     compare: Comparing
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def database_url(self) -> str | None:

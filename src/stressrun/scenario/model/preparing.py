@@ -48,4 +48,12 @@ class RequestTeardown:
     path: str
 
 
-Teardown = SqlTeardown | RequestTeardown
+@dataclass(frozen=True, slots=True)
+class OwnedRows:
+    """Rows that the service wrote: their `column` holds the run's id."""
+
+    table: str
+    column: str
+
+
+Teardown = SqlTeardown | RequestTeardown | OwnedRows

@@ -1,0 +1,33 @@
+"""`stressrun sentinel`: say that a database may be put under load."""
+
+from __future__ import annotations
+
+import click
+import trio
+
+from stressrun.cli.output import say
+from stressrun.postgres.sentinel import TABLE, remove_sentinel, set_sentinel
+from stressrun.postgres.url import DatabaseUrl
+from stressrun.safety.guard import Guard
+
+
+@click.command()
+@click.argument("url")
+@click.option(
+    "--allow-host", "allowed", multiple=True, metavar="HOST", help="Touch this host. Repeatable."
+)
+@click.option("--remove", is_flag=True, help="Take the sentinel away again.")
+def sentinel(url: str, allowed: tuple[str, ...], remove: bool) -> None:
+    """Mark the database at URL as one that may be put under load.
+
+    Scenarios with `database: {require_sentinel: true}` are refused where the mark is missing.
+    """
+    act = remove_sentinel if remove else set_sentinel
+
+    async def run() -> None:
+        await act(url, guard=Guard(allowed))
+
+    trio.run(run)
+    place = DatabaseUrl.of(url)
+    told = "is gone from" if remove else "stands in"
+    say(f"the sentinel {told} {place} (table {TABLE})")
