@@ -256,3 +256,29 @@ def test_a_plan_shows_the_settings_of_the_database_that_are_not_the_usual_ones()
         "  monitor: every 50 ms\n"
         "\n"
     ) in shown
+
+
+def test_a_plan_shows_what_keeps_the_run_within_its_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "bounded.yaml"
+    path.write_text(
+        "version: 1\nname: bounded\nbase_url: http://127.0.0.1:1\n"
+        "database: {url: 'postgresql://127.0.0.1/app', require_sentinel: true}\n"
+        "budget: {requests: 1_000, bytes: 1GB, duration: 10m}\n"
+        "seeding: [{request: POST /shops, capture: {s: $.id}, undo: 'DELETE /shops/${s}'}]\n"
+        "endpoints: [{name: look, request: GET /}]\n"
+        "stages: [{name: peak, duration: 20s, endpoints: {rate: 100/s}}]\n"
+        "teardown:\n"
+        "  - {table: audit, owned_by: run_id}\n"
+        "  - {request: DELETE /orders, gone: GET /orders}\n"
+    )
+    shown = run(path).splitlines()
+    for line in (
+        "  at most 1,000 requests (at least 2,000 requests planned): REFUSED",
+        "  at most 1.00 GB",
+        "  at most 10 min 0 s (at least 20.0 s planned)",
+        "  request: POST /shops, undone by DELETE /shops/${s}",
+        "  must carry a sentinel",
+        "  rows of audit whose run_id is the run's id",
+        "  request: DELETE /orders, then GET /orders finds nothing",
+    ):
+        assert line in shown

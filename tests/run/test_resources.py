@@ -17,7 +17,7 @@ from stressrun.run import teardown
 from stressrun.run.resources import Resources
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
-from stressrun.scenario.model import BearerAuth, Endpoint, Request, Scenario, Undo
+from stressrun.scenario.model import BearerAuth, Endpoint, Request, RequestTeardown, Scenario, Undo
 from verdict_samples import scenario as sample_scenario
 
 RUN = "run-1"
@@ -106,8 +106,54 @@ async def test_what_nobody_saw_made_is_told_and_no_residue(ledger: Ledger) -> No
     assert await undone(ledger) == ([], [], [doubt])
 
 
-async def test_of_a_run_that_was_killed_the_last_moment_is_not_known(ledger: Ledger) -> None:
+async def test_of_a_run_that_was_killed_the_last_moment_is_residue(ledger: Ledger) -> None:
     resources(ledger, 1).intend(making())
-    _, left, (doubt,) = await undone(ledger)
-    assert left == []
-    assert doubt.startswith(f"the last that {POST} made before the run was killed may be left")
+    _, (left,), _ = await undone(ledger)
+    assert left.startswith(f"requests of {POST}: what they made last nobody was told")
+    assert len(ledger.outstanding(RUN)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "left"),
+    [
+        (404, "no", ""),
+        (410, "", ""),
+        (204, "", ""),
+        (200, "[]", ""),
+        (200, "0", ""),
+        (200, "null", ""),
+        (200, '{"orders": 0}', ""),
+        (200, '{"items": []}', ""),
+        (200, "[1]", "finds [1]"),
+        (200, '{"orders": 1}', 'finds {"orders": 1}'),
+        (200, '{"orders": 0, "page": 1}', "finds "),
+        (200, "false", "finds false"),
+        (200, "<html>", "finds <html>"),
+        (500, "[]", "answered with status 500"),
+        (403, "[]", "answered with status 403"),
+    ],
+)
+async def test_after_a_purge_it_is_asked_whether_anything_is_left(
+    nursery: trio.Nursery, ledger: Ledger, status: int, body: str, left: str
+) -> None:
+    async def answer(exchange: Exchange) -> bytes:
+        return response(204) if exchange.method == "DELETE" else plain(status, body)
+
+    server = await nursery.start(serve, answer)
+    step = RequestTeardown("DELETE", "/orders?by=run-1", gone="/orders?by=run-1")
+    scenario = replace(
+        sample_scenario(), base_url=f"http://127.0.0.1:{server.port}", teardown=(step,)
+    )
+    teardown.record(scenario, {}, ledger, RUN)
+    removed, problems, _ = await undone(ledger)
+    assert [exchange.method for exchange in server.exchanges] == ["DELETE", "GET"]
+    if left:
+        assert left in problems[0]
+    else:
+        assert removed[0].endswith("/orders?by=run-1 finds nothing")
+        assert problems == ledger.outstanding(RUN) == []
+
+
+def plain(status: int, body: str) -> bytes:
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body.encode()

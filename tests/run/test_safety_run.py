@@ -78,10 +78,12 @@ def test_what_a_killed_run_made_is_removed_by_clean(tmp_path: Path, carts_url: s
     assert planned.code == 0
     assert f"send to {carts_url}: DELETE /carts/1\n" in planned.output
     assert carts_at(carts_url) == 14
-    cleaned = stressrun(tmp_path, "clean", line.rpartition(" run ")[2].strip())
-    assert cleaned.code == 0, cleaned.output
-    assert "the last that POST /carts made before the run was killed may be left" in cleaned.output
+    run_id = line.rpartition(" run ")[2].strip()
+    cleaned = stressrun(tmp_path, "clean", run_id)
+    assert cleaned.code == 5, cleaned.output
+    assert "what they made last nobody was told: look for it, then add --forget" in cleaned.output
     assert carts_at(carts_url) == 0
+    assert stressrun(tmp_path, "clean", run_id, "--forget").code == 0
     assert_nothing_is_left(ended)
 
 

@@ -468,7 +468,8 @@ def _teardown(teardown: Teardown) -> str:
         return f"sql: {' '.join(teardown.sql.split())}"
     if isinstance(teardown, OwnedRows):
         return f"rows of {teardown.table} whose {teardown.column} is the run's id"
-    return f"request: {teardown.method} {teardown.path}"
+    asked = f", then GET {teardown.gone} finds nothing" if teardown.gone else ""
+    return f"request: {teardown.method} {teardown.path}{asked}"
 
 
 def _duration(seconds: float) -> str:

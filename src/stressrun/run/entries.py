@@ -52,7 +52,7 @@ def _described(entry: Entry) -> str:
             return f"rows in {detail['table']}"
         case resources.KIND:
             count = len(detail["undo"])
-            return f"{count} made by {detail['by']}" if count else f"requests {detail['by']}"
+            return f"{count} made by {detail['by']}" if count else f"requests of {detail['by']}"
         case "process":
             return f"process {detail['pid']} ({detail['name']})"
         case "directory" | "worktree":
@@ -74,7 +74,7 @@ def _act(entry: Entry) -> str:
             more = f", and {len(detail['undo']) - 1:,} more" if len(detail["undo"]) > 1 else ""
             return f"send to {detail['url']}: {detail['undo'][0]}{more}"
         case resources.KIND:
-            return f"say what is not known of what {detail['by']} made"
+            return f"name what is not known of what {detail['by']} made"
         case "process":
             return f"end {describe(entry)}"
         case "directory" | "worktree":

@@ -8,6 +8,7 @@ and not be removed.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from stressrun.http.client import fetch
 from stressrun.http.request import compile_request, parse_request
 from stressrun.http.trace import Trace
 from stressrun.load.undoing import NOT_KNOWN, maker
+from stressrun.metrics.excerpt import on_one_line
 from stressrun.metrics.recorder import Recorder
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger
@@ -32,6 +34,7 @@ from stressrun.scenario.model import CommandService, Http, Request, Scenario, Tl
 
 KIND = "made"
 _AT_ONCE = 8
+_SHOWN = 80
 _GONE = (404, 410)
 _OF_ONE_REQUEST = ("host", "content-type", "content-length", "accept-encoding", "x-stressrun-run")
 
@@ -140,29 +143,56 @@ async def undo(entry: Entry, ledger: Ledger, guard: Guard, timeout: float) -> tu
         ledger.amend(entry.id, undo=list(left))
         first, problem = next(iter(left.items()))
         return "", f"{len(left)} of {count} made by {by} are left: {first}: {problem}"
+    if entry.detail.get("under_way"):
+        return "", "what they made last nobody was told: look for it, then add --forget"
     return (f"{count} made by {by}: removed" if count else ""), ""
 
 
 def unknown(entry: Entry) -> str:
-    """What an entry says may have been made besides, that no request is known to remove."""
+    """What an entry says may have been made besides, by requests whose answer nobody saw."""
     count, by = entry.detail.get("unknown", 0), entry.detail["by"]
-    if entry.detail.get("under_way"):
-        return f"the last that {by} made before the run was killed may be left: nobody was told"
     return f"{count} × {by} without an answer may have made what is left now" if count else ""
 
 
-async def send(entry: Entry, request: str, guard: Guard, timeout: float) -> str:
-    """Send `METHOD /path` as an entry says; why it had no success, or an empty text.
+async def purge(entry: Entry, guard: Guard, timeout: float) -> tuple[str, str]:
+    """Send the one request of an entry, and ask whether anything is left where it says how.
 
-    Raises RefusedError, NoAnswerError and SetupError as `fetch` does.
+    As `undo`. Raises RefusedError, NoAnswerError and SetupError as `fetch` does.
     """
-    return _problem(await _answer(entry, request, guard, timeout))
+    method, url = entry.detail["method"], entry.detail["url"]
+    status, _ = await _ask(entry, method, url, guard, timeout)
+    gone = entry.detail.get("gone")
+    if gone is None or _problem(status):
+        return "", _problem(status)
+    status, left = await _ask(entry, "GET", gone, guard, timeout)
+    if status in (204, *_GONE) or (not _problem(status) and _is_nothing(left)):
+        return f"{method} {url}: done, and GET {gone} finds nothing", ""
+    found = _problem(status) or f"finds {on_one_line(left.decode(errors='replace'), _SHOWN)}"
+    return "", f"done, but GET {gone} {found}"
+
+
+def _is_nothing(content: bytes) -> bool:
+    """Whether JSON is empty or 0, or is an object of one such value."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    return value in ([], {}, "", 0, None) and value is not False
 
 
 async def _answer(entry: Entry, request: str, guard: Guard, timeout: float) -> int:
-    """The status that a request is answered with."""
+    """The status that `METHOD /path` is answered with."""
     method, _, path = request.partition(" ")
-    url = f"{entry.detail['url']}{path}"
+    status, _ = await _ask(entry, method, f"{entry.detail['url']}{path}", guard, timeout)
+    return status
+
+
+async def _ask(
+    entry: Entry, method: str, url: str, guard: Guard, timeout: float
+) -> tuple[int, bytes]:
+    """Status and body of the answer to a request that is sent as the entry says."""
     answer = await fetch(
         method,
         url,
@@ -171,7 +201,7 @@ async def _answer(entry: Entry, request: str, guard: Guard, timeout: float) -> i
         http=_http(entry),
         headers=entry.detail.get("headers"),
     )
-    return answer.status_code
+    return answer.status_code, answer.content
 
 
 def _problem(status: int) -> str:

@@ -72,6 +72,8 @@ def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id
                 ledger.record(run_id, "owned", disposable=disposable, **detail)
             case RequestTeardown():
                 place = place_of_requests(scenario, values)
+                if step.gone is not None:
+                    place["gone"] = place["url"] + step.gone
                 place["url"] += step.path
                 ledger.record(run_id, "request", method=step.method, **place)
 
@@ -194,8 +196,7 @@ class _Undoing:
                 wanted = entry.kind == "request" or detail["undo"]
                 return "", f"not sent, as the service {name} has ended" if wanted else ""
             case "request":
-                request = f"{detail['method']} "
-                return "", await resources.send(entry, request, self._guard, _STEP_TIMEOUT)
+                return await resources.purge(entry, self._guard, _STEP_TIMEOUT)
             case resources.KIND:
                 return await resources.undo(entry, self._ledger, self._guard, _STEP_TIMEOUT)
             case _:

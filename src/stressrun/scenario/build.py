@@ -268,6 +268,12 @@ def _teardown(part: Part) -> Teardown:
         return SqlTeardown(part["sql"].literal())
     if "table" in part:
         return OwnedRows(part["table"].text(), part["owned_by"].text())
-    source = part["request"]
-    method, _, offset = method_and_path(source)
-    return RequestTeardown(method, source.literal()[offset:])
+    method, path = _literal_request(part["request"])
+    gone = part.get("gone")
+    return RequestTeardown(method, path, None if gone is None else _literal_request(gone)[1])
+
+
+def _literal_request(part: Part) -> tuple[str, str]:
+    """A method and a path in which nothing is evaluated at run time."""
+    method, _, offset = method_and_path(part)
+    return method, part.literal()[offset:]

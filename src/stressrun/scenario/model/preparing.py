@@ -44,8 +44,11 @@ class SqlTeardown:
 
 @dataclass(frozen=True, slots=True)
 class RequestTeardown:
+    """A request that removes; `gone` is a path at which nothing is found then."""
+
     method: str
     path: str
+    gone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
