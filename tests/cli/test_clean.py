@@ -43,7 +43,7 @@ def test_a_dry_run_says_what_would_be_done_in_its_order_and_does_nothing(ledger:
     ledger.record("r1", "sql", url=url, sql="delete\n from orders")
     ledger.record("r1", "request", method="DELETE", url="http://127.0.0.1:1/x", service=None)
     ledger.record("r1", "table", url=url, table="shop.products")
-    ledger.record("r1", "process", pid=1, name="api")
+    ledger.record("r1", "process", pid=1, name="api", mark="r1/api")
     undo = ["DELETE /carts/1", "DELETE /carts/2"]
     ledger.record("r1", "made", url="http://127.0.0.1:1", service=None, by="POST /carts", undo=undo)
     for arguments in (["--dry-run"], ["r1", "--dry-run"], ["--all", "--dry-run"]):
@@ -72,11 +72,18 @@ def test_a_live_run_is_left_alone(ledger: Ledger) -> None:
     assert len(ledger.outstanding("r1")) == 1
 
 
+def test_a_process_that_was_about_to_be_started_is_listed_and_settled(ledger: Ledger) -> None:
+    ledger.record("r1", "process", name="api", mark="r1/api")
+    assert cleaned().output == "r1\n  process ? (api)\n"
+    assert cleaned("r1").exit_code == 0
+    assert ledger.outstanding() == []
+
+
 def test_what_another_version_noted_is_left_to_that_one(ledger: Ledger) -> None:
     ledger.record("old", "balloon", colour="red")
     ledger.record("old", "process", name="api")
     ledger.record("old", "table", place="elsewhere")
-    assert "say that it does not know balloon {'colour': 'red'}" in cleaned("--dry-run").output
+    assert "name balloon {'colour': 'red'}, which another version" in cleaned("--dry-run").output
     told = error_of("old")
     for entry in ("balloon {'colour': 'red'}", "process {'name': 'api'}", "table {'place'"):
         assert entry in told

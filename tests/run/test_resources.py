@@ -96,6 +96,20 @@ async def test_a_service_that_is_gone_is_asked_once_and_not_for_each(ledger: Led
     assert "connection refused" in left
 
 
+async def test_what_is_made_one_by_one_is_known_when_it_is_answered(ledger: Ledger) -> None:
+    def under_way() -> list[bool]:
+        entries = [entry.detail for entry in ledger.outstanding(RUN)]
+        return [detail["under_way"] for detail in entries if "under_way" in detail]
+
+    made = resources(ledger, 1)
+    for _ in range(2):
+        with made.of(making()) as recorder:
+            assert under_way() == [True]
+            recorder.made.append((POST, "DELETE /carts/1"))
+        assert under_way() == [False]
+    assert len(ledger.outstanding(RUN)) == 3
+
+
 async def test_what_nobody_saw_made_is_told_and_no_residue(ledger: Ledger) -> None:
     made = resources(ledger, 1)
     made.intend(making())

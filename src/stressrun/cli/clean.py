@@ -11,7 +11,7 @@ from stressrun.cli.output import say
 from stressrun.compare import worktree
 from stressrun.errors import ResidueError, UsageError
 from stressrun.run import teardown
-from stressrun.run.entries import act, allowed_hosts, describe, in_order
+from stressrun.run.entries import act, allowed_hosts, describe, in_order, is_known
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, open_ledger
 from stressrun.services import running
@@ -106,8 +106,6 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
                 await _remove(entry)
             except ResidueError as error:
                 left.append(f"{error.message} ({error.hint})")
-            except (KeyError, TypeError):
-                left.append(f"{describe(entry)}: {teardown.OF_ANOTHER_VERSION}")
             else:
                 ledger.settle(entry.id)
     if not left:
@@ -117,10 +115,9 @@ async def _clean(run_id: str, ledger: Ledger) -> list[str]:
 
 async def _remove(entry: Entry) -> None:
     """Undo an entry that stands for no data. Raises ResidueError."""
-    match entry.kind:
-        case worktree.KIND:
-            await worktree.remove(entry)
-        case "process" | "directory":
-            await running.undo(entry)
-        case _:
-            raise ResidueError(describe(entry), hint=teardown.OF_ANOTHER_VERSION)
+    if not is_known(entry):
+        raise ResidueError(describe(entry), hint=teardown.OF_ANOTHER_VERSION)
+    if entry.kind == worktree.KIND:
+        await worktree.remove(entry)
+    else:
+        await running.undo(entry)

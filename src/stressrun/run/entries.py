@@ -12,6 +12,24 @@ from stressrun.safety.ledger import Entry
 
 STEP_KINDS = ("sql", "request", "owned")
 
+_NEEDED = {
+    "sql": ("url", "sql"),
+    "owned": ("url", "table", "column", "value"),
+    "request": ("url", "method", "service"),
+    resources.KIND: ("url", "by", "undo", "service"),
+    "table": ("url", "table"),
+    "rows": ("url", "table"),
+    "process": ("name", "mark"),
+    "directory": ("path",),
+    "worktree": ("path", "repository"),
+}
+
+
+def is_known(entry: Entry) -> bool:
+    """Whether it can be undone: another version of stressrun may have noted it otherwise."""
+    needed = _NEEDED.get(entry.kind)
+    return needed is not None and all(key in entry.detail for key in needed)
+
 
 def in_order(entries: Sequence[Entry]) -> list[Entry]:
     """The entries that stand for data, the newest first, in the order in which they are undone.
@@ -25,22 +43,9 @@ def in_order(entries: Sequence[Entry]) -> list[Entry]:
 
 def describe(entry: Entry) -> str:
     """What an entry stands for, in a few words."""
-    try:
-        return _described(entry)
-    except (KeyError, TypeError):  # of another version
-        return f"{entry.kind} {dict(entry.detail)}"
-
-
-def act(entry: Entry) -> str:
-    """What undoing an entry does, in a few words."""
-    try:
-        return _act(entry)
-    except (KeyError, TypeError):
-        return f"say that it does not know {describe(entry)}"
-
-
-def _described(entry: Entry) -> str:
     detail = entry.detail
+    if not is_known(entry):
+        return f"{entry.kind} {dict(detail)}"
     match entry.kind:
         case "sql":
             return f"teardown step `{detail['sql']}`"
@@ -54,15 +59,17 @@ def _described(entry: Entry) -> str:
             count = len(detail["undo"])
             return f"{count} made by {detail['by']}" if count else f"requests of {detail['by']}"
         case "process":
-            return f"process {detail['pid']} ({detail['name']})"
-        case "directory" | "worktree":
+            # Without a number it was about to be started.
+            return f"process {detail.get('pid', '?')} ({detail['name']})"
+        case _:
             return f"{entry.kind} {detail['path']}"
-        case other:
-            return f"{other} {dict(detail)}"
 
 
-def _act(entry: Entry) -> str:
+def act(entry: Entry) -> str:
+    """What undoing an entry does, in a few words."""
     detail = entry.detail
+    if not is_known(entry):
+        return f"name {describe(entry)}, which another version of stressrun has noted"
     match entry.kind:
         case "sql":
             return f"in {_database(entry)}: {' '.join(detail['sql'].split())}"
@@ -77,10 +84,8 @@ def _act(entry: Entry) -> str:
             return f"name what is not known of what {detail['by']} made"
         case "process":
             return f"end {describe(entry)}"
-        case "directory" | "worktree":
-            return f"remove {describe(entry)}"
         case _:
-            raise KeyError(entry.kind)
+            return f"remove {describe(entry)}"
 
 
 def allowed_hosts(entries: Sequence[Entry]) -> list[str]:

@@ -68,19 +68,27 @@ class Resources:
         """Write down which requests of its endpoints are going to make something."""
         for request in chain.from_iterable(each.requests for each in scenario.endpoints):
             by = maker(request)
-            if request.undo is not None and by not in self._intents:
+            if request.undo is None:
+                continue
+            if by in self._intents:
+                self._ledger.amend(self._intents[by], under_way=True)
+            else:
                 self._headers[by] = _constant_headers(request)
                 self._intents[by] = self._record(by, [], under_way=True)
 
     @contextmanager
     def of(self, scenario: Scenario) -> Iterator[Recorder]:
-        """A recorder for single iterations: what they make is written down, however they end."""
+        """A recorder for single iterations: what they make is written down, however they end.
+
+        Nothing else makes anything meanwhile.
+        """
         self.intend(scenario)
         recorder = Recorder()
         try:
             yield recorder
         finally:
             self.made(recorder.made)
+            self.finish()
 
     def made(self, news: Iterable[tuple[str, str]]) -> None:
         """Write down what was made: by what, and the request that removes it."""
@@ -150,8 +158,12 @@ async def undo(entry: Entry, ledger: Ledger, guard: Guard, timeout: float) -> tu
 
 def unknown(entry: Entry) -> str:
     """What an entry says may have been made besides, by requests whose answer nobody saw."""
-    count, by = entry.detail.get("unknown", 0), entry.detail["by"]
-    return f"{count} × {by} without an answer may have made what is left now" if count else ""
+    count = entry.detail.get("unknown", 0)
+    return (
+        f"{count} × {entry.detail['by']} without an answer may have made what is left now"
+        if count
+        else ""
+    )
 
 
 async def purge(entry: Entry, guard: Guard, timeout: float) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from stressrun.postgres import ownership
 from stressrun.postgres.connection import connect
 from stressrun.postgres.failure import may_pass
 from stressrun.run import resources
-from stressrun.run.entries import STEP_KINDS, describe, in_order
+from stressrun.run.entries import STEP_KINDS, describe, in_order, is_known
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
@@ -150,7 +150,7 @@ class _Undoing:
         if removed:
             self.result.removed.append(removed)
             self._told(removed)
-        if entry.kind == resources.KIND and (doubt := resources.unknown(entry)):
+        if doubt := resources.unknown(entry):
             self._told(doubt)
         failure = f"{describe(entry)}: {problem}"
         if problem and not entry.detail.get("disposable"):
@@ -165,11 +165,11 @@ class _Undoing:
 
     async def _patiently(self, entry: Entry) -> tuple[str, str]:
         """What was removed, and why not all was; again while the database may come back."""
+        if not is_known(entry):
+            return "", OF_ANOTHER_VERSION
         while True:
             try:
                 return await self._undone(entry)
-            except (KeyError, TypeError):
-                return "", OF_ANOTHER_VERSION
             except (StressrunError, psycopg.Error) as error:
                 if entry.detail.get("disposable") or not self._may_pass(error):
                     return "", _reason(error)
