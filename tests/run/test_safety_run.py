@@ -146,6 +146,18 @@ def test_a_run_ends_when_its_budget_is_used_up(
 
 
 @pytest.mark.faults
+def test_a_budget_of_time_holds_before_the_load_as_well(tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(
+        "version: 1\nname: slow\nbase_url: http://127.0.0.1:1\nbudget: {duration: 1s}\n"
+        "seeding: [{command: sleep 600}]\nendpoints: [{name: a, request: GET /}]\n"
+        "stages: [{name: s, duration: 100ms, endpoints: {rate: 10/s}}]\n"
+    )
+    ended = stressrun(tmp_path, "slow.yaml")
+    assert_told(ended, 6, "its budget is 1.00 s, its time is over")
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
 def test_teardown_waits_for_a_database_that_is_restarted(tmp_path: Path) -> None:
     with database_server(find_installation(), {}) as server:
         run = Run(tmp_path, WRITTEN, TEST_DATABASE_URL=server.url, DURATION="2s")

@@ -6,9 +6,11 @@ import click
 import trio
 
 from stressrun.cli.output import say
+from stressrun.errors import UsageError
 from stressrun.postgres.sentinel import TABLE, remove_sentinel, set_sentinel
 from stressrun.postgres.url import DatabaseUrl
 from stressrun.safety.guard import Guard
+from stressrun.scenario.hosts import host_problem
 
 
 @click.command()
@@ -22,6 +24,9 @@ def sentinel(url: str, allowed: tuple[str, ...], remove: bool) -> None:
 
     Scenarios with `database: {require_sentinel: true}` are refused where the mark is missing.
     """
+    for host in allowed:
+        if (found := host_problem(host)) is not None:
+            raise UsageError(f"--allow-host: {found[0]}", hint=found[1])
     act = remove_sentinel if remove else set_sentinel
 
     async def run() -> None:

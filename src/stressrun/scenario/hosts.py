@@ -19,11 +19,15 @@ def build_host(part: Part) -> str:
     host = part.literal()
     if "${" in host:
         return host  # A reference: what it gives is checked when the run begins.
-    is_network = "/" in host and "://" not in host
-    found = _network_problem(host) if is_network else _host_problem(host)
-    if found is not None:
+    if (found := host_problem(host)) is not None:
         part.fault(*found)
     return host
+
+
+def host_problem(text: str) -> tuple[str, str] | None:
+    """What is wrong with a host or network to be allowed, and what would be right."""
+    is_network = "/" in text and "://" not in text
+    return _network_problem(text) if is_network else _single_problem(text)
 
 
 def _network_problem(text: str) -> tuple[str, str] | None:
@@ -36,14 +40,16 @@ def _network_problem(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _host_problem(text: str) -> tuple[str, str] | None:
+def _single_problem(text: str) -> tuple[str, str] | None:
     try:
         address = ip_address(text)
     except ValueError:
         if _NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text):
             return None
         inner = _PARTS.fullmatch(text)
-        meant = inner is not None and inner["host"] != text and _host_problem(inner["host"]) is None
+        meant = (
+            inner is not None and inner["host"] != text and _single_problem(inner["host"]) is None
+        )
         hint = f"write the host alone: {inner['host']}" if inner and meant else _SUCH_AS
         return f"{text!r} is no host name, address or network", hint
     if address.is_unspecified:
