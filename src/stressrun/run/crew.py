@@ -45,12 +45,14 @@ class _Worker:
         self.process = process
         self.channel = channel
         self.most_running = 0
+        self.given_up = False
 
     async def receive(self, patience: float) -> Message:
         """What the worker says next. Raises WorkerLost when it ends or falls silent."""
         with trio.move_on_after(patience) as waiting:
             message = await self.channel.receive()
         if waiting.cancelled_caught:
+            self.given_up = True
             raise WorkerLost(
                 f"the worker {self.name} has said nothing for {patience:.0f} s",
                 hint="its machine was suspended or overloaded: run again",
@@ -157,7 +159,7 @@ class Crew:
                 await worker.channel.close()
             async with trio.open_nursery() as nursery:
                 for worker in self._workers:
-                    nursery.start_soon(_end, worker.process)
+                    nursery.start_soon(_end, worker)
             self._workers.clear()
 
     def _add(self, name: str) -> None:
@@ -216,7 +218,8 @@ class Crew:
             heard(worker.name, books, most_vus)
 
 
-async def _end(process: ServiceProcess) -> None:
-    with trio.move_on_after(5):
-        await process.wait()
-    await process.stop(signals=[SIGTERM], grace=1.0)
+async def _end(worker: _Worker) -> None:
+    if not worker.given_up:
+        with trio.move_on_after(5):
+            await worker.process.wait()
+    await worker.process.stop(signals=[SIGTERM], grace=1.0)
