@@ -101,6 +101,12 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     copying = False
     """Whether a COPY block is open, whose exit ends what a cancellation in it leaves active."""
 
+    expendable = False
+    """Whether a cancelled statement costs the connection, and then no time.
+
+    For statements that change nothing: a server that is frozen is not waited for to cancel them.
+    """
+
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         super().__init__(pgconn)
         self.lock = Lock()
@@ -132,7 +138,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         try:
             return await self._drive(gen)
         except trio.Cancelled:
-            if self._active:
+            if self._active and self.expendable:
+                self.cancelled_outcome = "unknown"
+                self._give_up()
+            elif self._active:
                 self.cancelled_outcome = (await self._end(gen)).outcome
             raise
 
