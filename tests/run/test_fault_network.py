@@ -19,7 +19,7 @@ from test_fault_service import LIGHT, SERVER, TICK
 
 from background import in_background
 from chaos_proxy import Chaos, ChaosProxy, chaos_proxy
-from http_server import Exchange, Server, response, serve
+from http_server import Exchange, response, serve
 
 NETWORK = Path(__file__).with_name("network.yaml")
 BODY = 20_000
@@ -66,13 +66,9 @@ def proxied(fault: Fault) -> Iterator[tuple[ChaosProxy, str]]:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     how = partial(serve, nonsense if fault.nonsense else answer, tls=tls)
-    with in_background(how) as server, chaos_proxy(_port(server)) as proxy:
+    with in_background(how) as server, chaos_proxy(server.port) as proxy:
         proxy.to_client = fault.chaos
         yield proxy, f"{'https' if fault.tls else 'http'}://127.0.0.1:{proxy.port}"
-
-
-def _port(server: Server) -> int:
-    return server.port
 
 
 @pytest.mark.parametrize("name", FAULTS)
