@@ -78,7 +78,7 @@ def _assert_told(ended: Ended, code: int, cause: str, *, complete: bool) -> None
 
 def assert_nothing_runs(ended: Ended, url: str | None = None) -> None:
     """No process of the run, and none of its sessions on a server (I1)."""
-    assert processes_of(ended.run_id) == []
+    assert processes_of(ended.run_id, guardian=True) == []
     if url is None:
         return
     name = f"stressrun/{ended.run_id}"

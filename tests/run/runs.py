@@ -192,15 +192,16 @@ def assert_books_balance(ended: Ended) -> None:
             assert row["planned"] == sum(row[outcome] for outcome in OUTCOMES), row
 
 
-def processes_of(run_id: str) -> list[str]:
-    """The live processes that bear a run's mark: workers, services and theirs, the guardian."""
+def processes_of(run_id: str, *, guardian: bool = False) -> list[str]:
+    """The live processes that bear a run's mark: workers, services and theirs; or its guardian."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         try:
             marked = process.environ().get("STRESSRUN_SERVICE", "").startswith(f"{run_id}/")
         except (psutil.Error, OSError):
             continue
-        marked |= any(f"{run_id}/" in word for word in process.info["cmdline"] or ())
+        if guardian:
+            marked |= any(f"{run_id}/" in word for word in process.info["cmdline"] or ())
         if marked and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(" ".join(process.info["cmdline"] or []))
     return found
@@ -209,7 +210,7 @@ def processes_of(run_id: str) -> list[str]:
 def await_guardian(run_id: str) -> None:
     """Wait until the guardian of a killed run has ended its processes."""
     deadline = time.monotonic() + PATIENCE
-    while processes_of(run_id) and time.monotonic() < deadline:
+    while processes_of(run_id, guardian=True) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
