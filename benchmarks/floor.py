@@ -31,7 +31,7 @@ from tabulate import tabulate
 from benchmarks.measuring import CLIENT_CORE, BenchmarkError, machine, main, wake_up_cost
 from benchmarks.nginx import nginx_running
 from benchmarks.turns import in_turns
-from stressrun.load.poller import READ, Poller, Timer
+from stressrun.http.poller import READ, Poller, Timer
 
 _RATE = 2_000
 _CONNECTIONS = 50
@@ -95,7 +95,7 @@ def _age(notes: list[tuple[int, int, bytes]]) -> int:
     for _, kind, stamp in notes:
         if kind == _SO_TIMESTAMPNS:
             seconds, nanoseconds = _STAMP.unpack(stamp)
-            return time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
+            return time.time_ns() - int(seconds * 1_000_000_000 + nanoseconds)
     raise BenchmarkError("the kernel does not say when it received an answer")
 
 

@@ -21,18 +21,25 @@ _BYTES = {
     "GiB": 2**30,
 }
 _LONGEST = 366 * 86_400.0
+_LARGEST = 1e15
 _DURATION_PART = re.compile(rf"({_NUMBER})(us|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:us|ms|s|m|h))+")
 _RATE = re.compile(rf"({_NUMBER})/(s|m|h)")
 _COUNT = re.compile(r"\d+(?:_\d+)*")
+_RATIO = re.compile(_NUMBER)
 _SHARE = re.compile(rf"({_NUMBER})%")
 _SIZE = re.compile(rf"({_NUMBER})({'|'.join(sorted(_BYTES, key=len, reverse=True))})")
+_GROWTH = re.compile(r"(.+)/(s|m|min|h)")
+_PLAIN = re.compile(rf"-?{_NUMBER}")
 
 DURATION_FORM = "a duration such as 250ms, 5s or 1m30s"
 RATE_FORM = "a rate such as 50/s or 1200/m"
 SHARE_FORM = "a share such as 1% or 0.5%"
 SIZE_FORM = "a size such as 512B, 1KB or 4MiB"
 COUNT_FORM = "a whole number such as 0 or 1_000"
+GROWTH_FORM = "a size per time such as 10MB/min or 1GB/h"
+NUMBER_FORM = "a number such as 0.5 or 1_000, or one with a unit such as 250ms, 10MB or 5%"
+RATIO_FORM = "a number such as 2 or 1.5"
 
 
 def parse_duration(text: str) -> float:
@@ -62,11 +69,17 @@ def parse_share(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `1KB` (1000) or `1KiB` (1024). Raises ValueError for any other form."""
+    """Bytes of `1KB` (1000) or `1KiB` (1024).
+
+    Raises ValueError for any other form, and above a petabyte.
+    """
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not {SIZE_FORM}")
-    return round(float(match[1]) * _BYTES[match[2]])
+    size = float(match[1]) * _BYTES[match[2]]
+    if size > _LARGEST:
+        raise ValueError(f"{text[:20]!r} is larger than 1,000,000 GB")
+    return round(size)
 
 
 def parse_count(text: str) -> int:
@@ -74,6 +87,34 @@ def parse_count(text: str) -> int:
     if not _COUNT.fullmatch(text):
         raise ValueError(f"{text!r} is not {COUNT_FORM}")
     return int(text)
+
+
+def parse_growth(text: str) -> float:
+    """Bytes per second of `10MB/min`, `1GB/h`. Raises ValueError for any other form."""
+    match = _GROWTH.fullmatch(text)
+    if match is None or not _SIZE.fullmatch(match[1]):
+        raise ValueError(f"{text!r} is not {GROWTH_FORM}")
+    return parse_size(match[1]) / _SECONDS[match[2][0]]
+
+
+def parse_ratio(text: str) -> float:
+    """How many for each: `2`, `1.5`. Raises ValueError for any other form."""
+    if not _RATIO.fullmatch(text):
+        raise ValueError(f"{text!r} is not {RATIO_FORM}")
+    return float(text)
+
+
+def parse_number(text: str) -> float:
+    """A number of no unit, or one in the base unit of its own: `250ms` is 0.25, `5%` 0.05.
+
+    Raises ValueError for any other form.
+    """
+    unit = unit_written(text)
+    if unit is not None:
+        return unit.parse(text)
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{text!r} is not {NUMBER_FORM}")
+    return float(text)
 
 
 def format_duration(seconds: float) -> str:
@@ -109,6 +150,21 @@ def format_count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def format_growth(per_second: float) -> str:
+    """`1.20 MB/min`."""
+    return f"{format_size(60 * per_second)}/min"
+
+
+def format_ratio(number: float) -> str:
+    """`1.50`, `0.12`."""
+    return _three_digits(number)
+
+
+def format_number(number: float) -> str:
+    """`1,234`, `0.0123`."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
 def _three_digits(value: float) -> str:
     magnitude = abs(value)
     if magnitude == 0 or magnitude >= 99.95:
@@ -131,3 +187,17 @@ RATE = Unit(RATE_FORM, ("/s",), parse_rate, format_rate)
 SHARE = Unit(SHARE_FORM, ("%",), parse_share, format_share)
 SIZE = Unit(SIZE_FORM, ("KB", "MB"), parse_size, format_size)
 COUNT = Unit(COUNT_FORM, (), parse_count, format_count)
+GROWTH = Unit(GROWTH_FORM, ("MB/min",), parse_growth, format_growth)
+RATIO = Unit(RATIO_FORM, (), parse_ratio, format_ratio)
+NUMBER = Unit(NUMBER_FORM, (), parse_number, format_number)
+
+
+def unit_written(text: str) -> Unit | None:
+    """The unit that a number is written with, of those that have one in the base unit; or None."""
+    for unit in (DURATION, SHARE, SIZE, RATE):
+        try:
+            unit.parse(text)
+        except ValueError:
+            continue
+        return unit
+    return None

@@ -256,3 +256,87 @@ def test_a_plan_shows_the_settings_of_the_database_that_are_not_the_usual_ones()
         "  monitor: every 50 ms\n"
         "\n"
     ) in shown
+
+
+def test_a_plan_shows_what_is_watched_beside_the_load(tmp_path: Path) -> None:
+    path = tmp_path / "watched.yaml"
+    path.write_text(
+        """\
+version: 1
+name: watched
+services: {api: {command: app}}
+base_url: ${services.api.url}
+monitor:
+  every: 500ms
+  processes: {nginx: {port: 80}, init: {pid: 1}, worker: {command: celery.*}}
+  prometheus:
+    app: {url: "${services.api.url}/metrics", series: {failed: 'requests{status="500"}'}}
+    slo: {server: "http://127.0.0.1:9090", queries: {share: "sum(a)\\n / sum(b)"}}
+endpoints: [{name: home, request: GET /}]
+stages: [{name: only, duration: 10s, endpoints: {vus: 1}}]
+built_in_thresholds: false
+thresholds:
+  - process api memory_growth < 10MB/min
+  - host steal < 5%
+  - prometheus app.failed rate < 1/s
+"""
+    )
+    shown = run(path)
+    assert (
+        "watched\n"
+        "  every 500 ms\n"
+        "  process nginx: what listens on port 80\n"
+        "  process init: number 1\n"
+        "  process worker: command lines with 'celery.*' in them\n"
+        "  metrics of app: ${services.api.url}/metrics\n"
+        '    failed: requests{status="500"}\n'
+        "  metrics of slo: asked of http://127.0.0.1:9090 at each stage's end\n"
+        "    share: sum(a) / sum(b)\n"
+    ) in shown
+    assert (
+        "thresholds\n"
+        "  process api memory_growth < 10MB/min: the processes of api in only\n"
+        "  host steal < 5%: the host in only\n"
+        "  prometheus app.failed rate < 1/s: failed of the metrics of app in only\n"
+    ) in shown
+    assert "watched\n  neither processes nor the host\n" in run(
+        path, "--set=monitor=false", "--set=thresholds=[]"
+    )
+
+
+def test_a_plan_shows_what_mocks_answer_when_and_how_often_not() -> None:
+    shown = run(ROOT / "scenarios" / "payments.yaml")
+    assert (
+        "  payments: a mock\n"
+        "    POST /charges: 201\n"
+        "      latency p50 20.0 ms, p99 120 ms\n"
+        "      fails: 1 % status 503, 30 % status 503 in outage,"
+        " 3 % the connection reset in outage\n"
+    ) in shown
+    assert "  mock payments recovery < 3s: calls of payments in steady, outage, after\n" in shown
+
+
+def test_a_plan_shows_what_keeps_the_run_within_its_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "bounded.yaml"
+    path.write_text(
+        "version: 1\nname: bounded\nbase_url: http://127.0.0.1:1\n"
+        "database: {url: 'postgresql://127.0.0.1/app', require_sentinel: true}\n"
+        "budget: {requests: 1_000, bytes: 1GB, duration: 10m}\n"
+        "seeding: [{request: POST /shops, capture: {s: $.id}, undo: 'DELETE /shops/${s}'}]\n"
+        "endpoints: [{name: look, request: GET /}]\n"
+        "stages: [{name: peak, duration: 20s, endpoints: {rate: 100/s}}]\n"
+        "teardown:\n"
+        "  - {table: audit, owned_by: run_id}\n"
+        "  - {request: DELETE /orders, gone: GET /orders}\n"
+    )
+    shown = run(path).splitlines()
+    for line in (
+        "  at most 1,000 requests (at least 2,000 requests planned): REFUSED",
+        "  at most 1.00 GB",
+        "  at most 10 min 0 s (at least 20.0 s planned)",
+        "  request: POST /shops, undone by DELETE /shops/${s}",
+        "  must carry a sentinel",
+        "  rows of audit whose run_id is the run's id",
+        "  request: DELETE /orders, then GET /orders finds nothing",
+    ):
+        assert line in shown

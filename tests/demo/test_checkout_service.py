@@ -19,6 +19,8 @@ import psycopg
 import pytest
 import trio
 
+from mocks import running_mock
+
 COMMAND = [sys.executable, "-m", "stressrun.demo.checkout"]
 
 
@@ -39,10 +41,10 @@ class Service:
 
 
 @contextmanager
-def running_service(database_url: str) -> Iterator[Service]:
+def running_service(database_url: str, **variables: str) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    environment = {**os.environ, "DATABASE_URL": database_url, "PORT": str(port)}
+    environment = {**os.environ, "DATABASE_URL": database_url, "PORT": str(port), **variables}
     with subprocess.Popen(COMMAND, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             service = Service(f"http://127.0.0.1:{port}", database_url, process)
@@ -392,3 +394,25 @@ def test_a_wrong_environment_is_told_in_one_line(environment: dict[str, str], me
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
     assert line.startswith(message)
+
+
+def test_a_payment_is_tried_three_times_and_its_refusal_is_the_shops_too(shop_url: str) -> None:
+    routes = """
+    - on: POST /charges
+      respond: [{status: 500}, {status: 201, after: 5 calls}]
+    """
+    with (
+        running_mock(routes) as mock,
+        running_service(shop_url, PAYMENTS_URL=f"http://127.0.0.1:{mock.port}") as service,
+        httpx.Client(base_url=service.url, timeout=30) as client,
+    ):
+        product = make_product(service, stock=5)
+        carts = [make_cart(client, (product, 1)) for _ in range(3)]
+        mock.enter("steady")
+        refused, paid, second = (client.post(f"/carts/{cart}/checkout") for cart in carts)
+        assert mock.calls().routes["POST /charges"].calls == 7
+    assert (refused.status_code, refused.json()["error"]) == (
+        502,
+        "the payment was not authorised: status 500",
+    )
+    assert (paid.status_code, second.status_code) == (201, 201)

@@ -32,3 +32,13 @@ async def test_a_redirect_is_not_followed(nursery: trio.Nursery) -> None:
     server = await nursery.start(serve, elsewhere)
     url = f"http://127.0.0.1:{server.port}/"
     assert (await fetch("GET", url, guard=Guard(), timeout=5)).status_code == 302
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://192.0.2.7:3128")
+    server = await nursery.start(serve, ok)
+    answer = await fetch("GET", f"http://127.0.0.1:{server.port}/", guard=Guard(), timeout=5)
+    assert answer.status_code == 200

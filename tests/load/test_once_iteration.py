@@ -22,6 +22,7 @@ from stressrun.data.jsonpath import parse_path
 from stressrun.errors import RefusedError
 from stressrun.load.once import IterationFinished, run_once
 from stressrun.load.watching import StepFinished
+from stressrun.metrics.recorder import Recorder
 from stressrun.safety.guard import Guard
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import (
@@ -61,6 +62,7 @@ async def once(
             rows=rows or {},
             mask=mask or Mask(),
             told=told.append,
+            recorder=Recorder(),
         )
         nursery.cancel_scope.cancel()
     return told, errors, server
@@ -294,7 +296,14 @@ async def test_an_interrupted_request_is_told() -> None:
         scenario = http_scenario(f"http://127.0.0.1:{server.port}", [endpoint(request())])
         with trio.CancelScope() as scope:
             await run_once(
-                scenario, ["e"], Guard(), run_id="r", rows={}, mask=Mask(), told=told.append
+                scenario,
+                ["e"],
+                Guard(),
+                run_id="r",
+                rows={},
+                mask=Mask(),
+                told=told.append,
+                recorder=Recorder(),
             )
         nursery.cancel_scope.cancel()
     (step,) = told
@@ -350,4 +359,13 @@ async def test_what_is_known_to_be_secret_is_masked_everywhere() -> None:
 async def test_the_guard_is_asked() -> None:
     scenario = http_scenario("http://192.0.2.7", [endpoint(request())], http=Http())
     with pytest.raises(RefusedError):
-        await run_once(scenario, ["e"], Guard(), run_id="r", rows={}, mask=Mask(), told=print)
+        await run_once(
+            scenario,
+            ["e"],
+            Guard(),
+            run_id="r",
+            rows={},
+            mask=Mask(),
+            told=print,
+            recorder=Recorder(),
+        )

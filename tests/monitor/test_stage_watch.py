@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from looks import MS, look, waiter
 
+from stressrun.metrics.gap import Gap
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.slowest import Slowest
 from stressrun.monitor.stage_watch import StageWatch
-from stressrun.postgres.findings import Extent, Findings, Gap
+from stressrun.postgres.findings import Extent, Findings
 from stressrun.postgres.observation import Sessions
 
 

@@ -218,6 +218,25 @@ async def test_a_transaction_that_is_aborted_is_rolled_back(connecting: Connecti
     assert await ask(observer, "select count(*) from t") == 0
 
 
+async def test_an_expendable_connection_goes_with_its_statement(
+    connecting: Connecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, observer = await connecting(), await connecting()
+    connection.expendable = True
+    asked: list[None] = []
+
+    async def request_cancel() -> None:
+        asked.append(None)
+
+    monkeypatch.setattr(connection, "_request_cancel", request_cancel)
+    with trio.move_on_after(0.02) as scope:
+        await connection.execute("select pg_sleep(3600)")
+    assert scope.cancelled_caught
+    assert (connection.closed, connection.cancelled_outcome, asked) == (True, "unknown", [])
+    # The server looks for its client.
+    await wait_until_idle(observer)
+
+
 async def test_what_a_frozen_server_made_of_an_aborted_statement_is_unknown(
     connecting: Connecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

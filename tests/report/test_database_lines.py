@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema
 
 from findings_samples import COUNTED, NOTHING, QUIET
+from stressrun.metrics.gap import Gap
 from stressrun.postgres.findings import (
     Extent,
     Findings,
-    Gap,
     LockPair,
     LockWaits,
     Overlap,

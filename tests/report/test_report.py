@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unicodedata import category
 
 import jsonschema
 import pytest
@@ -42,6 +43,19 @@ def finished() -> RunFinished:
         exit_code=ExitCode.FAILED,
         cause="threshold failed: http p95 < 1ms",
     )
+
+
+@given(st.text(max_size=60) | st.text("\x1b[2J\r\n\x9b\u202everdict: passed", max_size=60))
+def test_what_a_service_said_does_nothing_to_the_console_and_is_no_line_of_ours(said: str) -> None:
+    stream = io.StringIO()
+    console = Console(stream, Mask())
+    console(RunStarted("r1", SCENARIO, Path("sample.yaml"), Path()))
+    console(Note(f"the last lines of api:\n{said}"))
+    console(replace(finished(), residue=(f"teardown step: {said}",)))
+    shown = stream.getvalue()
+    assert all(c in "\n\t" or c.isprintable() or category(c) == "Zs" for c in shown)
+    verdicts = [line for line in shown.split("\n") if line.startswith("verdict:")]
+    assert verdicts == ["verdict: failed (exit code 1)"]
 
 
 def test_the_two_copies_of_the_schemas_are_the_same() -> None:

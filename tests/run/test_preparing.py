@@ -39,9 +39,9 @@ async def torn_down(scenario: Scenario, folder: Path) -> list[str]:
     told: list[str] = []
     with open_ledger(folder) as ledger:
         teardown.record(scenario, {}, ledger, RUN)
-        failures = await teardown.undo_data(ledger, Guard(), RUN, told.append)
-        assert len(ledger.outstanding(RUN)) == len(failures)
-    return failures
+        undone = await teardown.undo_data(ledger, Guard(), RUN, told.append)
+        assert len(ledger.outstanding(RUN)) == len(undone.left)
+    return undone.left
 
 
 def deleting(base_url: str, http: Http) -> Scenario:

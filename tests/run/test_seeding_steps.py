@@ -17,6 +17,7 @@ from runs import processes_of
 
 from http_server import Answer, Exchange, Server, response, serve
 from stressrun.errors import SetupError
+from stressrun.run.resources import Resources
 from stressrun.run.seeding import Progress, Seeding
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger, open_ledger
@@ -56,6 +57,7 @@ class Run:
             self.ledger,
             Guard(),
             self.launcher,
+            Resources(self.ledger, self.id, {}),
             run_id=self.id,
             told=self.told.append,
         )

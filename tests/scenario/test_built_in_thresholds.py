@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stressrun.errors import ScenarioError
 from stressrun.scenario.load import load
 
 HEAD = """version: 1
@@ -70,3 +71,12 @@ def test_a_threshold_takes_the_place_of_one_on_the_same_figure(
     path.write_text(f"{HEAD}{written}\n")
     scenario = load(path, environ={}).scenario
     assert [each.text for each in scenario.thresholds if each.built_in] == built_in
+
+
+def test_a_name_that_no_threshold_can_have_is_told_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(HEAD.replace("name: w,", "name: '',"))
+    with pytest.raises(ScenarioError) as error:
+        load(path, environ={})
+    (mistake,) = error.value.mistakes
+    assert mistake.position.line == 6

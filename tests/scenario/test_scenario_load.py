@@ -367,7 +367,7 @@ def test_set_replaces_a_mapping_instead_of_merging_it(tmp_path: Path) -> None:
         ("stages.a.duratoin=5s", "1:10: unknown key 'duratoin'"),
         (
             "thresholds=[htp p95 < 1s]",
-            "1:13: expected http, endpoint NAME, write NAME, postgres or generator",
+            "1:13: expected http, endpoint NAME, write NAME, mock NAME, postgres, generator",
         ),
         ("stages", "1:1: not of the form PATH=VALUE"),
         (f"stages.{'9' * 5000}.duration=5s", "1:8: no item '999"),

@@ -122,7 +122,7 @@ CHANGED = {
     "misspelt kind of service": Changed(
         "{postgres: embedded, s",
         "☞{postgress: embedded, s",
-        "expected one of the keys postgres, command or url",
+        "expected one of the keys postgres, command, mock or url",
         "did you mean 'postgres'?",
     ),
     "two kinds of load": Changed(
@@ -406,7 +406,7 @@ CHANGED = {
     "unknown subject": Changed(
         "http p95",
         "☞htp p95",
-        "expected http, endpoint NAME, write NAME, postgres",
+        "expected http, endpoint NAME, write NAME, mock NAME, postgres",
         "did you mean 'http'?",
     ),
     "threshold without a unit": Changed(

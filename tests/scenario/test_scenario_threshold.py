@@ -11,7 +11,9 @@ from stressrun.scenario.model import Ramp, Stage, Threshold, Users
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 
 WRITES = {"audit": ("insert", "select", "re-stock")}
-NAMES = Names(("browse", "check-out"), WRITES, ("warm-up", "peak", "in"))
+NAMES = Names(
+    ("browse", "check-out"), WRITES, ("warm-up", "peak", "in"), ("api",), {"app": ("done", "a-b")}
+)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,17 @@ def test_a_threshold_is_read(text: str, expected: tuple[object, ...]) -> None:
         ("postgres cache_hits > 95%", "cache_hits", 0.95),
         ("generator p99 < 1ms", "p99", 0.001),
         ("generator cpu < 90%", "cpu", 0.9),
+        ("process api cpu < 150%", "cpu", 1.5),
+        ("process api memory < 512MiB", "memory", 2**29),
+        ("process api memory_growth < 6MB/min", "memory_growth", 1e5),
+        ("process api memory_growth < 36MB/h", "memory_growth", 1e4),
+        ("process api descriptors < 1_000", "descriptors", 1000),
+        ("host memory_available > 1GB", "memory_available", 1e9),
+        ("host load < 1.5", "load", 1.5),
+        ("prometheus app.done rate < 50/s", "rate", 50),
+        ("prometheus app.done p95 < 250ms", "p95", 0.25),
+        ("prometheus app.a-b max < 64MB", "max", 64e6),
+        ("prometheus app.a-b min > -5", "min", -5),
     ],
 )
 def test_every_subject_has_figures_in_their_units(text: str, metric: str, value: float) -> None:
@@ -99,6 +112,7 @@ def test_an_error_is_of_a_kind_by_its_first_words(error: str, kind: str, is_it: 
 
 
 WORDS = ["http", "endpoint", "write", "browse", "audit", "p95", "<", ">=", "5", "5ms", "%", "in"]
+WORDS += ["process", "host", "prometheus", "api", "app", "app.done", "10MB/min", "memory_growth"]
 WORDS += ["postgres", "generator", "errors.5xx", "errors.", "over", "10s", "count", "p0"]
 
 

@@ -259,7 +259,22 @@ MISTAKES = {
         "'login.token' is not there yet",
     ),
     "capture in a request": Told(
-        "  - {request: GET /, ☞capture: {a: $.b}}\n", "unknown key 'capture'"
+        "  - {request: GET /, ☞capture: {a: $.b}}\n",
+        "nothing needs what is captured here",
+        "name it in undo",
+    ),
+    "undo of nothing in particular": Told(
+        "  - {request: POST /, undo: ☞DELETE /all}\n",
+        "this undoes the same thing each time",
+        "capture what the answer calls it",
+    ),
+    "undo of what is not captured": Told(
+        '  - {request: POST /, capture: {a: $.b}, undo: "DELETE /${☞b}"}\n',
+        "'b' is neither captured by an earlier step nor a generator",
+    ),
+    "undo without a method": Told(
+        '  - {request: POST /, capture: {a: $.b}, undo: ☞"/${a}"}\n',
+        "expected a method and a path",
     ),
     "reference to an unknown table": Told(
         columns("c: {reference: ☞custmers.id}"),

@@ -68,6 +68,14 @@ async def test_a_program_that_obeys_is_ended_by_the_first_signal(tmp_path: Path,
     assert not psutil.pid_exists(process.pid)
 
 
+async def test_a_program_that_stands_still_is_woken_to_end(tmp_path: Path, mark: str) -> None:
+    process = run("import time; print('up', flush=True); time.sleep(600)", tmp_path, mark)
+    says(process, "up")
+    os.kill(process.pid, signal.SIGSTOP)
+    assert await process.stop(signals=TERM) == []
+    assert process.status == -signal.SIGTERM
+
+
 async def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, mark: str) -> None:
     process = run(DEAF, tmp_path, mark)
     says(process, "deaf")

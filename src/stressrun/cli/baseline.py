@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from stressrun.cli.output import say
 from stressrun.errors import UsageError
 from stressrun.metrics.block import Block
 from stressrun.report.baseline import (
@@ -39,7 +40,7 @@ def baseline() -> None:
 def show(file: Path) -> None:
     """Show when, where and of what FILE is."""
     for line in _lines(read_baseline(file)):
-        click.echo(line)
+        say(line)
 
 
 @baseline.command()
@@ -56,9 +57,9 @@ def accept(file: Path, run: str | None) -> None:
     report = read_json(path, "report", "the folders in .stressrun have the ids of runs")
     text = _accepted(report, path)
     write_whole(file, text)
-    click.echo(f"{file}: the baseline is run {report['run']['id']} from now on")
+    say(f"{file}: the baseline is run {report['run']['id']} from now on")
     if report["verdict"] == "failed":
-        click.echo(f"  that run failed: {report['cause']}")
+        say(f"  that run failed: {report['cause']}")
 
 
 def _latest() -> Path:

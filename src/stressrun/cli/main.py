@@ -12,7 +12,7 @@ import click
 
 from stressrun import __version__
 from stressrun.cli import signals
-from stressrun.cli.output import close_output, open_output, tell
+from stressrun.cli.output import close_output, open_output, say, tell
 from stressrun.errors import ExitCode, ReportError, StressrunError
 
 # Each command is imported when it is called, so that `--version` and `validate` are quick.
@@ -23,6 +23,7 @@ _COMMANDS = {
     "compare": "Compare the working tree with a commit, under a scenario's load.",
     "baseline": "Show a stored run, or make one that was done the baseline.",
     "schema": "Print the JSON Schema of scenario files.",
+    "sentinel": "Mark a database as one that may be put under load.",
     "clean": "Remove what a killed or kept run left behind.",
 }
 
@@ -101,7 +102,7 @@ def _tell_defect(error: BaseException) -> ExitCode:
         where = "above"
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    click.echo(f"error: a defect of stressrun: {type(error).__name__}: {error}", err=True)
+    say(f"error: a defect of stressrun: {type(error).__name__}: {error}", err=True)
     click.echo(f"remedy: please report it with the traceback ({where})", err=True)
     return ExitCode.DEFECT
 

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 import click
 
 from stressrun.errors import ExitCode, ScenarioError, StressrunError
+from stressrun.safety.escaping import visible
 from stressrun.safety.masking import Mask
 
 
@@ -23,12 +24,17 @@ def open_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text without secrets, which does nothing to a terminal."""
+    click.echo(visible(Mask().text(text)), err=err)
+
+
 def tell(error: StressrunError) -> ExitCode:
     """Print one line of cause and one of remedy to standard error; the exit code."""
     message = error.message if isinstance(error, ScenarioError) else f"error: {error.message}"
-    click.echo(Mask().text(message), err=True)
+    say(message, err=True)
     if error.hint:
-        click.echo(f"remedy: {Mask().text(error.hint)}", err=True)
+        say(f"remedy: {error.hint}", err=True)
     return error.exit_code
 
 

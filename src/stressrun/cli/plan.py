@@ -10,7 +10,11 @@ from pathlib import Path
 
 import click
 
+from stressrun.cli.budget import budget_lines
+from stressrun.cli.mock_plan import mock_lines
 from stressrun.cli.options import scenario_options
+from stressrun.cli.output import say
+from stressrun.cli.plan_monitoring import monitored_subject, monitoring_lines
 from stressrun.data.checks import describe
 from stressrun.data.composites import foreign_key
 from stressrun.load.pacing import Pacing
@@ -40,11 +44,14 @@ from stressrun.scenario.model import (
     JsonLinesFile,
     Load,
     Login,
+    MockService,
     MultipartBody,
+    OwnedRows,
     Query,
     Ramp,
     RawBody,
     Readiness,
+    RealService,
     Request,
     RequestQuestion,
     RequestSeeding,
@@ -90,7 +97,7 @@ def plan(
 
         click.echo(to_yaml({key: _masked(v, mask) for key, v in loaded.document.items()}), nl=False)
     else:
-        click.echo(mask.text("\n\n".join(_sections(loaded))))
+        say(mask.text("\n\n".join(_sections(loaded))))
 
 
 def _masked(value: Plain, mask: Mask) -> Plain:
@@ -107,7 +114,10 @@ def _sections(loaded: Loaded) -> Iterator[str]:
     scenario = loaded.scenario
     yield _head(scenario)
     if scenario.services:
-        yield _section("services, in the order of their start", map(_service, scenario.services))
+        services = chain.from_iterable(map(_service, scenario.services))
+        yield _section("services, in the order of their start", services)
+    if budget := list(budget_lines(scenario)):
+        yield _section("budget", budget)
     common = _common(loaded)
     if scenario.seeding:
         where = "" if scenario.database is None else f", in {scenario.database_url}"
@@ -124,6 +134,8 @@ def _sections(loaded: Loaded) -> Iterator[str]:
         yield _section(f"endpoints, at {scenario.base_url}", endpoints)
     if scenario.database is not None and (settings := list(_database(scenario.database))):
         yield _section("database", settings)
+    if watched := list(monitoring_lines(scenario)):
+        yield _section("watched", watched)
     if scenario.writes:
         mixes = chain.from_iterable(map(_write, scenario.writes))
         yield _section(f"writes, in {scenario.database_url}", mixes)
@@ -155,7 +167,14 @@ def _head(scenario: Scenario) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _service(service: Service) -> str:
+def _service(service: Service) -> Iterator[str]:
+    if isinstance(service, MockService):
+        yield from mock_lines(service)
+    else:
+        yield _real_service(service)
+
+
+def _real_service(service: RealService) -> str:
     if isinstance(service, EmbeddedPostgres):
         settings = ", ".join(f"{key}={value}" for key, value in service.settings.items())
         where = f" on port {service.port}" if service.port else ""
@@ -181,6 +200,8 @@ def _database(database: Database) -> Iterator[str]:
         seconds = getattr(database, name)
         if seconds != getattr(defaults, name):
             yield f"{name.replace('_', ' ')}: {_duration(seconds) if seconds else 'none'}"
+    if database.require_sentinel:
+        yield "must carry a sentinel"
     if (every := database.sample_interval) != defaults.sample_interval:
         yield f"monitor: {'none' if every is None else f'every {_duration(every)}'}"
 
@@ -270,6 +291,8 @@ def _request(request: Request, common: _Common) -> str:
             parts.append(f"body {size}")
     if request.auth is not None:
         parts.append(f"{_AUTHS[type(request.auth)]} auth")
+    if request.undo is not None:
+        parts.append(f"undone by {request.undo.method} {request.undo.path.source}")
     if request.timeout != common.timeout:
         parts.append(f"timeout {_duration(request.timeout)}")
     if request.redirects != common.redirects:
@@ -432,8 +455,12 @@ def _subject(threshold: Threshold) -> str:
             operation = threshold.operation
             whose = f"operation {operation}" if operation else "operations"
             return f"{whose} of {threshold.name}"
+        case "mock":
+            return f"calls of {threshold.name}"
         case "postgres":
             return "the database"
+        case "process" | "host" | "prometheus":
+            return monitored_subject(threshold)
         case _:
             return "the generator"
 
@@ -457,7 +484,10 @@ def _invariant(invariant: Invariant) -> str:
 def _teardown(teardown: Teardown) -> str:
     if isinstance(teardown, SqlTeardown):
         return f"sql: {' '.join(teardown.sql.split())}"
-    return f"request: {teardown.method} {teardown.path}"
+    if isinstance(teardown, OwnedRows):
+        return f"rows of {teardown.table} whose {teardown.column} is the run's id"
+    asked = f", then GET {teardown.gone} finds nothing" if teardown.gone else ""
+    return f"request: {teardown.method} {teardown.path}{asked}"
 
 
 def _duration(seconds: float) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 _over = False
@@ -29,4 +31,7 @@ def ignore() -> None:
 
 def _exit(number: int, _: FrameType | None) -> None:
     if not _over:
+        # Past Python's streams, in whose midst it may be.
+        with suppress(OSError):
+            os.write(2, f"error: stopped by {signal.Signals(number).name}\n".encode())
         sys.exit(128 + number)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from stressrun.cli.options import scenario_options
-from stressrun.cli.output import tell
+from stressrun.cli.output import say, tell
 from stressrun.errors import ExitCode, ScenarioError
 from stressrun.scenario.load import Loaded, check, load
 from stressrun.units import format_duration
@@ -37,7 +37,7 @@ def validate(
             wrong = True
             tell(error)
         else:
-            click.echo(f"{file}: ok ({_summary(loaded)})")
+            say(f"{file}: ok ({_summary(loaded)})")
     if wrong:
         raise click.exceptions.Exit(ExitCode.USAGE)
 

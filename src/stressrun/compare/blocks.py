@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from stressrun.compare.mocked import as_in
 from stressrun.errors import UsageError
 from stressrun.metrics.recorder import RowKey
 from stressrun.scenario.load import Document, Loaded
@@ -156,15 +157,19 @@ def in_blocks(loaded: Loaded, part: Part, pairs: int) -> Loaded:
     for key in ("thresholds", "invariants", "compare", "teardown"):
         document.pop(key, None)
     document["built_in_thresholds"] = False
-    stages = cast(list[Document], loaded.document["stages"])
-    stage = next(each for each in stages if each["name"] == part.stage.name)
+    given = cast(list[Document], loaded.document["stages"])
+    stage = next(each for each in given if each["name"] == part.stage.name)
     if part.only:
         document, stage = _isolated(document, stage, scenario, part)
-    document["stages"] = list(_stages(stage, scenario, pairs))
+    stages = list(_stages(stage, scenario, pairs))
+    document["stages"] = cast(Plain, stages)
+    if scenario.mocks:
+        names = [str(each["name"]) for each in stages]
+        document["services"] = as_in(document["services"], part.stage.name, names)
     return loaded.with_document(document)
 
 
-def _stages(stage: Document, scenario: Scenario, pairs: int) -> Iterator[Plain]:
+def _stages(stage: Document, scenario: Scenario, pairs: int) -> Iterator[Document]:
     compare = scenario.compare
     for number in range(pairs + WARM_UP_PAIRS):
         yield stage | {"name": f"warm-up-{number}", "duration": f"{compare.warm_up:.6f}s"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import trio
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.excerpt import on_one_line
+from stressrun.metrics.recorder import Recorder
 from stressrun.postgres.observing import NotSeen, Observer
 from stressrun.postgres.shape import shape_of
 from stressrun.postgres.statistics import MARK, Reading, between, busiest
@@ -76,6 +78,7 @@ class Side:
         self._before: Reading | None = None
         self._cpu: Mapping[str, float] = {}
         self._iterations = 0
+        self._calls: Counter[str] = Counter()
         self._work = NO_WORK
 
     async def set_up(self) -> None:
@@ -124,6 +127,7 @@ class Side:
         self._before = await self._read()
         self._cpu = self.deployment.cpu_seconds()
         self._iterations = 0
+        self._calls.clear()
 
     async def _end(self) -> None:
         """End workers and services, and add what they did to the work."""
@@ -134,7 +138,7 @@ class Side:
         # What their sessions have counted, they tell the server when they end.
         await self.deployment.crew.close()
         await self.deployment.stop_commands()
-        counts = await self._counts()
+        counts = await self._counts() | dict(self._calls)
         self.close()
         self._work += Work(self._iterations, cpu, counts)
 
@@ -146,9 +150,9 @@ class Side:
         statistics = between(before, after)
         if statistics is None:
             return {}
-        return counted(statistics) | await self._calls(before, after)
+        return counted(statistics) | await self._statements(before, after)
 
-    async def _calls(self, before: Reading, after: Reading) -> dict[str, float]:
+    async def _statements(self, before: Reading, after: Reading) -> dict[str, float]:
         """How often each statement was executed, where pg_stat_statements is there."""
         ranked = busiest(before, after)
         if not ranked or self._observer is None:
@@ -172,7 +176,8 @@ class Side:
         stage = self.deployment.scenario.stages[number]
         result = StageResult(stage, number, elapsed=stage.duration)
         crew = self.deployment.crew
-        await crew.run(result, crew.next_start(_LEAD), lambda *_: None)
+        await self.deployment.run_stage(result, crew.next_start(_LEAD), self._heard)
+        self._calls.update(_calls_of(result))
         self.deployment.check_alive(f"{stage.name} of {self.name}")
         self._iterations += sum(
             row.succeeded + row.failed
@@ -180,6 +185,9 @@ class Side:
             if kind in ("endpoint", "operation")
         )
         return result
+
+    def _heard(self, worker: str, books: Recorder, most_vus: int) -> None:
+        self.deployment.resources.made(books.made)
 
     async def _read(self) -> Reading | None:
         """The server's statistics now; None where they cannot be had."""
@@ -193,3 +201,12 @@ class Side:
             except NotSeen:
                 return None
         return None
+
+
+def _calls_of(result: StageResult) -> dict[str, int]:
+    """The calls of mocks, by mock and route."""
+    return {
+        f"{mock}: calls of {name}": route.calls
+        for mock, calls in result.mocks.items()
+        for name, route in calls.routes.items()
+    }

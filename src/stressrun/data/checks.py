@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stressrun.data.bounded import bounded
 from stressrun.data.errors import ExpressionError
 from stressrun.data.expressions import (
     Json,
@@ -44,8 +45,8 @@ class Check:
     def compile(self, seed: int, site: str) -> Test:
         """A function of (what was found, index, variables): whether the check holds.
 
-        Of MISSING nothing holds but `exists: false`. Raises ExpressionError for a reference whose
-        value is not known yet.
+        Of MISSING nothing holds but `exists: false`. The function raises TookTooLong. Raises
+        ExpressionError for a reference whose value is not known yet.
         """
         if self.operator == "matches":
             return _matching(self.value, seed, site)
@@ -168,11 +169,16 @@ def _matching(json: Json, seed: int, site: str) -> Test:
     assert isinstance(template, Template)
     read = compile_text(template, seed, site, escape=_as_pattern)
     if template.constant:
-        search = re.compile(read(0, {})).search
-        return lambda found, index, variables: isinstance(found, str) and search(found) is not None
-    return lambda found, index, variables: (
-        isinstance(found, str) and re.search(read(index, variables), found) is not None
-    )
+        pattern = re.compile(read(0, {}))
+        return lambda found, index, variables: _matches(pattern, found)
+    return lambda found, index, variables: _matches(re.compile(read(index, variables)), found)
+
+
+def _matches(pattern: re.Pattern[str], found: object) -> bool:
+    if not isinstance(found, str):
+        return False
+    with bounded:
+        return pattern.search(found) is not None
 
 
 def _as_pattern(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from stressrun.data.bounded import bounded
 from stressrun.data.errors import ExpressionError
 
 _STEP = re.compile(
@@ -83,7 +84,8 @@ def _search(source: str, plain: int) -> Callable[[object], object]:
 
     def find(document: object) -> object:
         try:
-            found = search(document)
+            with bounded:
+                found = search(document)
         except Exception as error:
             raise LookupError(f"{source} cannot be asked for: {error}") from error
         if not found:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx
+import trio
 
 from stressrun.errors import ExitCode, StressrunError
 from stressrun.http.failure import HANDSHAKE, failure
 from stressrun.http.tls import client_context
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Http
-from stressrun.units import format_duration
+from stressrun.units import format_duration, format_size
 
 BY_DEFAULT = Http()
 
@@ -33,6 +35,7 @@ async def fetch(
     timeout: float,
     http: Http = BY_DEFAULT,
     json: object | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Send one request to an address that the guard allows; redirects are not followed.
 
@@ -45,8 +48,51 @@ async def fetch(
         async with httpx.AsyncClient(
             transport=transport, timeout=timeout, trust_env=False
         ) as client:
-            return await client.request(method, url, json=json)
+            return await client.request(method, url, json=json, headers=headers)
     except httpx.TimeoutException as error:
+        raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise NoAnswerError(system_reason(error)) from error
+
+
+async def fetch_text(
+    url: str,
+    *,
+    guard: Guard,
+    timeout: float,
+    most: int,
+    http: Http = BY_DEFAULT,
+    accept: str = "*/*",
+) -> tuple[int, str, str]:
+    """The status, content type and text of an answer of at most `most` bytes.
+
+    The server may not compress it, for what is small on the wire could be huge here. Of `http` the
+    TLS settings and the Unix socket apply. Raises RefusedError or SetupError from the guard,
+    SetupError for a TLS file, NoAnswerError when not all of it came within `timeout` seconds, or
+    it is another than this.
+    """
+    headers = {"Accept": accept, "Accept-Encoding": "identity"}
+    transport = _GuardedTransport(guard, http, secure=urlsplit(url).scheme == "https")
+    try:
+        with trio.fail_after(timeout):
+            async with (
+                httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client,
+                client.stream("GET", url, headers=headers) as response,
+            ):
+                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise NoAnswerError("its answer is compressed, which was not asked for")
+                content = bytearray()
+                # What httpx reads with ends well when it is cancelled, but not when it is left.
+                with trio.CancelScope() as reading:
+                    async for part in response.aiter_raw():
+                        content += part
+                        if len(content) > most:
+                            reading.cancel()
+                if len(content) > most:
+                    raise NoAnswerError(f"its answer is larger than {format_size(most)}")
+                kind = response.headers.get("Content-Type", "")
+                return response.status_code, kind, content.decode("utf-8", "replace")
+    except trio.TooSlowError as error:
         raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise NoAnswerError(system_reason(error)) from error

@@ -17,6 +17,7 @@ from stressrun.load.program import RequestProgram
 from stressrun.load.reading import Look, compile_captures, compile_expect
 from stressrun.load.rows import RowSources
 from stressrun.load.steps import GroupStep, PauseStep, RequestStep, Step
+from stressrun.load.undoing import UndoableStep
 from stressrun.load.virtual_user import EndpointProgram
 from stressrun.metrics.recorder import Recorder, Row
 from stressrun.metrics.slowest import Slowest
@@ -69,10 +70,10 @@ class Compiler:
         single = None
         if endpoint.single is not None:
             single = self._request(endpoint.single, f"{site}.0", row, self._recorder.slowest)
-            steps: Sequence[Step] = (self._sends(endpoint.name, endpoint.single, single),)
+            steps: Sequence[Step] = (self._sending(endpoint.name, endpoint.single, single),)
         else:
             steps = self._steps(endpoint.steps, site, ("step", endpoint.name))
-        whole = single is not None and not (used or single.redirects)
+        whole = single is not None and not (used or single.redirects)  # so it has no `undo`
         return EndpointProgram(
             row=row,
             steps=steps,
@@ -116,7 +117,13 @@ class Compiler:
                 # A login is none of the requests that `http` counts.
                 slowest = Slowest() if kind == "login" else self._recorder.slowest
                 program = self._request(step, site, self._recorder.row(kind, name), slowest)
-                return self._sends(name, step, program)
+                return self._sending(name, step, program)
+
+    def _sending(self, name: str, request: Request, program: RequestProgram) -> Step:
+        step = self._sends(name, request, program)
+        if request.undo is None:
+            return step
+        return UndoableStep(step, request, request.undo, self._recorder.made)
 
     def _request(self, request: Request, site: str, row: Row, slowest: Slowest) -> RequestProgram:
         seed = self._scenario.random_seed

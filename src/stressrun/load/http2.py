@@ -19,9 +19,9 @@ from stressrun.http.connection import Address
 from stressrun.http.failure import ConnectionFailed
 from stressrun.http.http2 import Http2Connection, connect, secure
 from stressrun.http.origin import Origin
+from stressrun.http.poller import Timer
 from stressrun.http.resolver import Resolver
 from stressrun.load.assignment import REST, Assignment
-from stressrun.load.poller import Timer
 from stressrun.load.program import Program
 from stressrun.load.session import Session
 from stressrun.load.ticks import Ticks

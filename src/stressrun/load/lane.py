@@ -13,9 +13,9 @@ from heapq import heappop, heappush
 
 import trio
 
+from stressrun.http.poller import Poller
 from stressrun.http.resolver import Resolver
 from stressrun.load.assignment import REST, Assignment
-from stressrun.load.poller import Poller
 from stressrun.load.session import Session
 from stressrun.load.ticks import Ticks
 from stressrun.load.transfers import Transfers, VirtualUser

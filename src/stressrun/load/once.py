@@ -62,13 +62,14 @@ async def run_once(
     rows: Mapping[str, Any],
     mask: Mask,
     told: Told,
+    recorder: Recorder,
 ) -> list[str]:
     """Do the login, then each endpoint of these names one time, as one virtual user; the errors.
 
-    No text that is told has a secret in it. When the login fails, no endpoint is done. Raises
-    RefusedError and SetupError as the preparation of a worker does.
+    No text that is told has a secret in it. When the login fails, no endpoint is done. The
+    recorder has what was `made`, however it ended. Raises RefusedError and SetupError as the
+    preparation of a worker does.
     """
-    recorder = Recorder()
     teller = _Teller(recorder, mask, told)
     compiler = Compiler(
         scenario, Segment(0, 1), recorder, run_id=run_id, rows=rows, sends=teller.watched

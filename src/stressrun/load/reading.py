@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from stressrun.data.bounded import TookTooLong, bounded
 from stressrun.data.checks import MISSING, Check, describe
 from stressrun.data.expressions import compile_value
 from stressrun.data.jsonpath import JsonPath
@@ -185,6 +186,8 @@ class ExpectationLook:
             holds = self._holds(found, index, variables)
         except KeyError as missing:
             raise Unreadable(f"expect: no value for {missing.args[0]}") from None
+        except TookTooLong as error:
+            raise Unreadable(f"expect: {self._subject}", str(error)) from None
         if not holds:
             shown = "missing"
             if found is not MISSING:
@@ -201,6 +204,8 @@ class ExpectationLook:
         except KeyError as missing:
             wanted, holds = describe(self._check), False
             reason = reason or f"no value for {missing.args[0]}"
+        except TookTooLong as error:
+            holds, reason = False, str(error)
         return Finding(self._subject, wanted, shown, holds, reason)
 
     def _wanted(self, index: int, variables: Variables) -> str:
@@ -314,10 +319,15 @@ def _size(reading: Reading) -> object:
 
 
 def _regex(pattern: re.Pattern[str], reading: Reading) -> object:
-    found = pattern.search(reading.text())
+    text = reading.text()
+    try:
+        with bounded:
+            found = pattern.search(text)
+    except TookTooLong as error:
+        raise Unreadable("too slow an expression", str(error)) from None
     if found is None:
         raise LookupError(pattern.pattern)
-    text = found[1] if pattern.groups else found[0]
-    if text is None:  # its group is in a part of the pattern that another part stood in for
+    value = found[1] if pattern.groups else found[0]
+    if value is None:  # its group is in a part of the pattern that another part stood in for
         raise LookupError(pattern.pattern)
-    return text
+    return value

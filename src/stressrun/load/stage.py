@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from stressrun.metrics.block import Block
 from stressrun.metrics.histogram import Histogram
+from stressrun.metrics.mock_calls import MockCalls
+from stressrun.metrics.outcomes import Outcomes
 from stressrun.metrics.recorder import Recorder, Row, RowKey
+from stressrun.metrics.scraped import Scraped
+from stressrun.metrics.usage import MachineUse
 from stressrun.postgres.findings import Findings
 from stressrun.scenario.model import Scenario, Stage
 
@@ -175,8 +179,10 @@ def _least(one: int | None, other: int | None) -> int | None:
 class StageResult:
     """A stage as it ran. `elapsed` is from its start to its end or stop, without the grace.
 
-    `database` is what the monitor of the database found; None: there was none. `slices` are its
-    endpoints and operations in parts of equal length, if it is judged.
+    `database` is what the monitor of the database found, `machine` that of the processes and the
+    host; None: there was none. `metrics` are those of Prometheus. `slices` are its endpoints and
+    operations in parts of equal length, if it is judged. `mocks` are the calls of each mock by its
+    name, and `outcomes` those of its iterations second by second.
     """
 
     stage: Stage
@@ -188,7 +194,11 @@ class StageResult:
     pool: Pool = field(default_factory=Pool)
     most_vus: int = 0
     database: Findings | None = None
+    machine: MachineUse | None = None
+    metrics: tuple[Scraped, ...] = ()
     slices: list[Mapping[RowKey, Block]] = field(default_factory=list)
+    mocks: dict[str, MockCalls] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     def requests(self, scenario: Scenario) -> Iterator[Row]:
         """Rows that count each request of `http` once: an endpoint's own, or those of its steps."""

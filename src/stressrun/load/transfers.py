@@ -17,8 +17,8 @@ from stressrun.errors import RefusedError, StressrunError
 from stressrun.http.connection import Address, Connection, Opening
 from stressrun.http.failure import ConnectionFailed
 from stressrun.http.origin import Origin
+from stressrun.http.poller import READ, WRITE, Poller
 from stressrun.http.resolver import Resolver
-from stressrun.load.poller import READ, WRITE, Poller
 from stressrun.load.program import Program
 from stressrun.load.session import Session
 from stressrun.load.virtual_user import Iteration

@@ -17,10 +17,10 @@ from psycopg.waiting import Ready, Wait
 
 from stressrun.data.feeders import Exhausted
 from stressrun.errors import StressrunError
+from stressrun.http.poller import READ, WRITE, Poller
 from stressrun.load.assignment import REST
 from stressrun.load.executors import Executor
 from stressrun.load.pipeline import send_all
-from stressrun.load.poller import READ, WRITE, Poller
 from stressrun.load.ticks import Ticks
 from stressrun.load.writers import MixLoad, Task, Writer, gives, spare
 from stressrun.metrics.recorder import LEAST_LAG, Recorder

@@ -103,6 +103,7 @@ class WriteRunner:
             await self._stack.enter_async_context(await self._connect_aside())
             for _ in range(_CONNECTIONS_ASIDE)
         ]
+        self._for_floor.expendable = True
         async with await self._connect_aside() as connection:
             for mix in self._scenario.writes:
                 program = await prepare(
@@ -184,6 +185,7 @@ class WriteRunner:
         try:
             if self._for_floor.closed:
                 self._for_floor = await self._stack.enter_async_context(await self._connect_aside())
+                self._for_floor.expendable = True
             found = await slots(self._for_floor)
         except (psycopg.Error, StressrunError):
             # The server does not say: what is not known is kept as it was, and shown as unknown.

@@ -222,8 +222,8 @@ class Recorder:
 
     `lag` is how late iterations started that a virtual user was free for; `loop_lag` is how late a
     worker's loop came to look at the clock, at even instants; `connect` and `tls` are the times of
-    each connection's opening and of its TLS handshake; nanoseconds. The `slowest` requests are
-    news only: they are told, and not merged.
+    each connection's opening and of its TLS handshake; nanoseconds. The `slowest` requests, and
+    what was `made` that has to be undone, are news only: they are told, and not merged.
     """
 
     def __init__(self) -> None:
@@ -234,6 +234,7 @@ class Recorder:
         self.connect = Histogram()
         self.tls = Histogram()
         self.slowest = Slowest()
+        self.made: list[tuple[str, str]] = []
 
     def row(self, kind: str, name: str) -> Row:
         """The row of a kind (endpoint, step, login, operation) and name, made where missing."""
@@ -270,6 +271,8 @@ class Recorder:
         }
         wire["missed"], self.missed = self.missed, 0
         wire["slowest"] = self.slowest.drain(answered)
+        wire["made"] = self.made.copy()
+        self.made.clear()
         wire["rows"] = [[kind, name, row.drain()] for (kind, name), row in self.rows.items()]
         return wire
 
@@ -283,6 +286,7 @@ class Recorder:
             setattr(recorder, histogram, Histogram.from_wire(wire[histogram]))
         recorder.missed = wire["missed"]
         recorder.slowest = Slowest.from_wire(wire["slowest"])
+        recorder.made = [(by, undo) for by, undo in wire["made"]]
         return recorder
 
 

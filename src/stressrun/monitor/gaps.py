@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stressrun.postgres.findings import Gap
+from stressrun.metrics.gap import Gap
 
 _MOST = 20
 _SEVERAL = "several reasons, of which there were too many to name"

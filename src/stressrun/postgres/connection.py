@@ -21,9 +21,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import Row, TupleRow
 from psycopg.waiting import Ready, Wait
 
-from stressrun.errors import SetupError
 from stressrun.postgres.settings import set_session
-from stressrun.postgres.url import DatabaseUrl
+from stressrun.postgres.url import DatabaseUrl, UnreachableError
 from stressrun.postgres.waiting import Lock, Result, drive_connecting, wait_for_either
 from stressrun.safety.guard import Guard
 from stressrun.scenario.model import Database
@@ -101,6 +100,12 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     copying = False
     """Whether a COPY block is open, whose exit ends what a cancellation in it leaves active."""
 
+    expendable = False
+    """Whether a cancelled statement costs the connection, and then no time.
+
+    For statements that change nothing: a server that is frozen is not waited for to cancel them.
+    """
+
     def __init__(self, pgconn: pq.abc.PGconn) -> None:
         super().__init__(pgconn)
         self.lock = Lock()
@@ -132,7 +137,10 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         try:
             return await self._drive(gen)
         except trio.Cancelled:
-            if self._active:
+            if self._active and self.expendable:
+                self.cancelled_outcome = "unknown"
+                self._give_up()
+            elif self._active:
                 self.cancelled_outcome = (await self._end(gen)).outcome
             raise
 
@@ -315,7 +323,7 @@ async def connect(
                 failure = error
     if failure is not None:
         raise database.refused(failure)
-    raise SetupError(
+    raise UnreachableError(
         f"the database {database} did not answer within {timeout:g} s",
         hint="check its host and port, and any firewall before it",
     )

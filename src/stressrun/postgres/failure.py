@@ -6,8 +6,13 @@ import re
 
 import psycopg
 
+from stressrun.postgres.url import UnreachableError
+
 CANCELED = "57014"
 """The SQLSTATE of a statement that was cancelled."""
+
+# Of a server that shuts down, crashed, starts or only reads; serialization, deadlock, lock timeout.
+_PASSING = frozenset({"57P01", "57P02", "57P03", "25006", "40001", "40P01", "55P03"})
 
 
 def error_kind(error: psycopg.Error) -> str:
@@ -19,6 +24,23 @@ def error_kind(error: psycopg.Error) -> str:
         return f"{error.sqlstate} {_condition(psycopg.errors.lookup(error.sqlstate))}"
     except KeyError:
         return error.sqlstate
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the same could succeed in a moment, because of the server's state.
+
+    It is down, restarted or in recovery; it is for reading only until it is promoted; or another
+    session was in the way.
+    """
+    while error is not None:
+        if isinstance(error, UnreachableError):
+            return True
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return is_lost_word(error) or error.sqlstate in _PASSING
+        if isinstance(error, psycopg.Error):
+            return error.sqlstate in _PASSING
+        error = error.__cause__
+    return False
 
 
 def is_lost_word(error: psycopg.Error) -> bool:

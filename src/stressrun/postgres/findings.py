@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stressrun.metrics.gap import Gap
 from stressrun.postgres.statistics import Statistics
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """From when to when, in seconds of the stage, something was not seen, and why."""
-
-    begin: float
-    end: float
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

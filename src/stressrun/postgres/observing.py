@@ -198,6 +198,7 @@ class Observer:
             )
         except StressrunError as error:
             raise NotSeen(error.message) from error
+        connection.expendable = True
         self._session = Session(connection)
         try:
             self._server = await self._look_around(connection.info.server_version)

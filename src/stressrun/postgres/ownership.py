@@ -156,14 +156,15 @@ async def claim(
     return Claim(table, run_id, url, ledger, sequence=sequence)
 
 
-async def undo(entry: Entry, *, guard: Guard, run_id: str) -> None:
-    """Remove what a ledger entry of kind `table` or `rows` names, and ask again that it is gone.
+async def undo(entry: Entry, *, guard: Guard, run_id: str) -> str:
+    """Remove the table or the rows that a ledger entry names, and ask again that they are gone.
 
-    Raises ResidueError with the SQL to run by hand.
+    What was removed, in words; nothing where there was nothing. Raises ResidueError with the SQL
+    to run by hand.
     """
     name = entry.detail["table"]
     removal, condition = _removal(entry)
-    by_hand = f"run by hand: {removal.as_string()}"
+    by_hand = f"run by hand: {removal_text(entry)}"
     try:
         connection = await connect(entry.detail["url"], guard=guard, run_id=run_id)
         async with connection:
@@ -172,8 +173,8 @@ async def undo(entry: Entry, *, guard: Guard, run_id: str) -> None:
             if found is None or (
                 entry.kind == _TABLE_KIND and found.comment != _made_by(entry.run_id)
             ):
-                return
-            await connection.execute(removal)
+                return ""
+            removed = (await connection.execute(removal)).rowcount
             if condition is None:
                 left = await describe(connection, name) is not None
             else:
@@ -185,6 +186,14 @@ async def undo(entry: Entry, *, guard: Guard, run_id: str) -> None:
         ) from error
     if left:
         raise ResidueError(f"rows of run {entry.run_id} are left in {name}", hint=by_hand)
+    if condition is None:
+        return f"table {name}: dropped, and gone"
+    return f"table {name}: {removed:,} rows deleted, 0 left"
+
+
+def removal_text(entry: Entry) -> str:
+    """The SQL that removes what an entry names."""
+    return _removal(entry)[0].as_string()
 
 
 def _removal(entry: Entry) -> tuple[sql.Composed, sql.Composable | None]:

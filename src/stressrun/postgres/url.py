@@ -26,9 +26,19 @@ _HINTS = (
     (("ssl",), "set sslmode in the database URL as the server wants it"),
     (("database",), "create the database, or check its name"),
 )
+# What a server says, or the system in its place, that is about to be there again.
+_PASSING = (
+    *("connection refused", "no such file", "starting up", "shutting down", "recovery"),
+    *("not yet accepting", "closed the connection", "reset by peer", "too many c"),
+    *("connection slots", "terminating connection"),
+)
 _NO_HOST = "start the server, or name its host, or the folder of its socket, by PGHOST"
 _SCHEME = re.compile("postgres(ql)?://")
 _SERVICE = "PGSERVICE"
+
+
+class UnreachableError(SetupError):
+    """A database that takes no connection now, but may in a moment: it is restarted, or full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class DatabaseUrl:
 
         Raises SetupError, which holds nothing of the URL.
         """
+        if "\0" in url:  # where libpq would take it to end
+            raise _unreadable()
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
         except psycopg.Error:
@@ -115,7 +127,8 @@ class DatabaseUrl:
         hints = [hint for words, hint in _HINTS if any(word in cause.lower() for word in words)]
         if not self.host and "no such file" in cause.lower():
             hints.insert(0, _NO_HOST)
-        return SetupError(
+        passing = any(word in cause.lower() for word in _PASSING)
+        return (UnreachableError if passing else SetupError)(
             f"the database {self} refused the connection: {cause}",
             hint=hints[0] if hints else "try the same URL with psql",
         )

@@ -100,7 +100,7 @@ def changed_work(part: PartWork) -> list[WorkChange]:
 def same_work(part: PartWork) -> str:
     """That no count has changed, with how many there are."""
     counts = sum(not change.seconds for change in part.changes)
-    return f"the same by all of {counts} counts of the database's"
+    return f"the same by all of {counts} counts of servers and mocks"
 
 
 def work_line(change: WorkChange) -> str:

@@ -11,6 +11,8 @@ from stressrun.report.comparison import finding_columns, finding_row, others_tab
 from stressrun.report.database import database_lines
 from stressrun.report.failures import failure_lines
 from stressrun.report.generator import generator_lines
+from stressrun.report.metrics import monitored_lines
+from stressrun.report.mocks import mock_lines, recovery_lines
 from stressrun.report.notices import warnings
 from stressrun.report.output import Output
 from stressrun.report.tables import (
@@ -35,10 +37,12 @@ from stressrun.run.events import (
     StageStarted,
     Tick,
 )
+from stressrun.safety.escaping import within_margin
 from stressrun.safety.masking import Mask
 from stressrun.scenario.model import Scenario
 from stressrun.units import format_duration, format_rate
 from stressrun.verdict.baseline import Against
+from stressrun.verdict.mocks import recoveries
 
 
 class Console(Output):
@@ -59,7 +63,7 @@ class Console(Output):
                 for line in warnings(event.scenario):
                     self._write(f"  warning: {line}")
             case Note():
-                self._write(f"  {event.text}")
+                self._write(within_margin(event.text))
             case Kept():
                 self._kept(event)
             case StageStarted():
@@ -72,7 +76,7 @@ class Console(Output):
             case InvariantsAsked():
                 self._write("")
                 for line in invariant_lines(event.answers):
-                    self._write(f"  {line}")
+                    self._write(within_margin(line))
             case RunFinished():
                 self._run_finished(event)
 
@@ -100,8 +104,14 @@ class Console(Output):
         failures = failure_lines(result, self._scenario)
         if failures:
             self._write("\n" + "\n".join(f"  {line}" for line in failures))
+        if result.mocks:
+            self._write(
+                "\n" + "\n".join(f"  {line}" for line in mock_lines(result, self._scenario))
+            )
         if result.database is not None:
             seen = database_lines(result.database, self._run_id)
+            self._write("\n" + "\n".join(f"  {line}" for line in seen))
+        if seen := monitored_lines(result):
             self._write("\n" + "\n".join(f"  {line}" for line in seen))
 
     def _run_finished(self, event: RunFinished) -> None:
@@ -109,6 +119,10 @@ class Console(Output):
         self._sampled = any(row.samples for row in rows)
         if event.stages:
             self._write(f"\nsummary\n\n{summary_table(event.stages)}")
+        if recovered := recovery_lines(recoveries(event.stages, event.scenario)):
+            self._write("\nrecovery")
+            for line in recovered:
+                self._write(f"  {line}")
         if event.thresholds:
             self._write("\nthresholds")
             for line in threshold_lines(event.thresholds):
@@ -117,14 +131,14 @@ class Console(Output):
         if broken:
             self._write("\ninvariants that did not hold")
             for answer, line in zip(broken, invariant_lines(broken), strict=True):
-                self._write(f"  after {answer.stage}: {line}")
+                self._write(within_margin(f"after {answer.stage}: {line}"))
         if event.baseline is not None:
             self._held_against(event.baseline)
         self._write("")
         if event.partial and event.partial != event.cause:
             self._write(f"partial: {event.partial}")
         for line in event.residue:
-            self._write(f"left behind: {line}")
+            self._write(f"left behind: {within_margin(line).lstrip()}")
         self._write(f"verdict: {event.verdict} (exit code {int(event.exit_code)})")
         if event.cause:
             self._write(f"cause: {event.cause}")

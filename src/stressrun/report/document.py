@@ -13,12 +13,16 @@ from stressrun.metrics.recorder import LEAST_LAG, Recorder, RowKey
 from stressrun.metrics.summary import summarise
 from stressrun.report.database import database_part
 from stressrun.report.findings import finding_part
+from stressrun.report.machine import machine_part
+from stressrun.report.metrics import metrics_part
+from stressrun.report.mocks import mocks_part, recoveries_part
 from stressrun.report.notices import warnings
 from stressrun.report.tables import counts_requests, ordered
 from stressrun.run.events import RunFinished
 from stressrun.scenario.model import Scenario
 from stressrun.verdict.baseline import Against
 from stressrun.verdict.invariants import Answer
+from stressrun.verdict.mocks import recoveries
 from stressrun.verdict.thresholds import Evaluation
 
 REPORT_VERSION = 1
@@ -54,7 +58,9 @@ def document(event: RunFinished) -> dict[str, Any]:
         "warnings": warnings(event.scenario),
         "partial": event.partial,
         "residue": list(event.residue),
+        "removed": list(event.removed),
         "stages": [_stage(result, event.scenario) for result in event.stages],
+        "recoveries": recoveries_part(recoveries(event.stages, event.scenario)),
         "generator": _whole_generator(event.stages),
         "thresholds": [_threshold(evaluation) for evaluation in event.thresholds],
         "invariants": [_invariant(answer) for answer in event.invariants],
@@ -77,7 +83,10 @@ def _stage(result: StageResult, scenario: Scenario) -> dict[str, Any]:
             for key in ordered(scenario, result.books)
         ],
         "generator": _generator(result.generator, result.books),
+        "mocks": mocks_part(result, scenario),
         "database": None if result.database is None else database_part(result.database),
+        "machine": None if result.machine is None else machine_part(result.machine),
+        "metrics": metrics_part(result.metrics),
     }
 
 

@@ -8,6 +8,8 @@ from stressrun.load.stage import StageResult
 from stressrun.report.cases import Case, Conclusion
 from stressrun.report.database import database_lines, finding_lines
 from stressrun.report.failures import failure_lines
+from stressrun.report.metrics import monitored_lines
+from stressrun.report.mocks import mock_lines, recovery_lines
 from stressrun.report.page import OUTCOMES, Page, code, head
 from stressrun.report.tables import (
     SUMMARY_COLUMNS,
@@ -18,6 +20,7 @@ from stressrun.report.tables import (
 )
 from stressrun.run.events import RunFinished
 from stressrun.scenario.model import Scenario
+from stressrun.verdict.mocks import recoveries
 
 _FAILURES = 12
 
@@ -38,6 +41,8 @@ def markdown(conclusion: Conclusion[RunFinished]) -> str:
     page.add(["", f"|{columns}", f"|{aligned}"], stages)
     found = [line for result in event.stages for line in _in_short(result, mask)]
     page.add(["", "**In the database**", ""], found)
+    recovered = recovery_lines(recoveries(event.stages, event.scenario))
+    page.add_text(["", "**Recovery**", ""], map(mask, recovered))
     failures = [line for result in event.stages for line in _failures(result, event.scenario)]
     page.add_text(["", "**What did not succeed**", ""], map(mask, failures[:_FAILURES]))
     for result in event.stages:
@@ -77,5 +82,9 @@ def _figures(result: StageResult, event: RunFinished) -> Iterator[str]:
     yield from stage_table(result, event.scenario).splitlines()
     if failures := failure_lines(result, event.scenario):
         yield from ("", *failures)
+    if result.mocks:
+        yield from ("", *mock_lines(result, event.scenario))
     if result.database is not None:
         yield from ("", *database_lines(result.database, event.run_id))
+    if watched := monitored_lines(result):
+        yield from ("", *watched)

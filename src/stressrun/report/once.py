@@ -10,6 +10,7 @@ from stressrun.load.reading import Finding
 from stressrun.load.watching import Exchange, StepFinished
 from stressrun.report.console import Console
 from stressrun.run.events import Event, RunFinished
+from stressrun.safety.escaping import visible_line
 from stressrun.safety.masking import Mask
 from stressrun.units import format_duration
 
@@ -55,9 +56,9 @@ def step_lines(step: StepFinished) -> Iterator[str]:
 def _exchange(exchange: Exchange) -> Iterator[str]:
     for mark, text in ((">", exchange.request), ("<", exchange.answer)):
         if text:
-            yield from (f"  {mark} {_printable(line)}".rstrip() for line in text.split("\n"))
+            yield from (f"  {mark} {visible_line(line)}".rstrip() for line in text.split("\n"))
     if exchange.failure:
-        yield f"  ✗ no answer: {_printable(exchange.failure)}"
+        yield f"  ✗ no answer: {visible_line(exchange.failure)}"
     times = {
         "connect": exchange.connect,
         "TLS": exchange.tls,
@@ -70,7 +71,7 @@ def _exchange(exchange: Exchange) -> Iterator[str]:
 
 def _listed(title: str, lines: list[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
-        yield f"  {'' if number else title:<9} {_printable(line)}"
+        yield f"  {'' if number else title:<9} {visible_line(line)}"
 
 
 def _expected(finding: Finding) -> str:
@@ -85,10 +86,3 @@ def _captured(finding: Finding) -> str:
 
 def _mark(finding: Finding) -> str:
     return "✓" if finding.holds else "✗"
-
-
-def _printable(line: str) -> str:
-    """A line that a terminal only shows: what would do something to it is told by its code."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line
-    )

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
+from stressrun.safety.escaping import visible
 from stressrun.safety.masking import Mask
 
 
 class Output:
-    """Writes lines without secrets to a stream; a stream that is gone does not disturb the run."""
+    """Writes lines without secrets to a stream; a stream that is gone does not disturb the run.
+
+    What names and answers hold is shown, and does nothing to a terminal.
+    """
 
     def __init__(self, stream: TextIO, mask: Mask) -> None:
         self._stream = stream
@@ -32,7 +36,7 @@ class Output:
         if self._gone:
             return
         try:
-            self._stream.write(text + "\n")
+            self._stream.write(visible(text) + "\n")
             self._stream.flush()
         except OSError:
             self._gone = True

@@ -21,7 +21,14 @@ from stressrun.scenario.model import (
     Threshold,
     Users,
 )
-from stressrun.units import Unit, format_duration, format_rate, format_share
+from stressrun.units import (
+    NUMBER,
+    Unit,
+    format_duration,
+    format_rate,
+    format_share,
+    unit_written,
+)
 from stressrun.verdict.invariants import Answer
 from stressrun.verdict.thresholds import Evaluation
 
@@ -270,4 +277,5 @@ def threshold_limit(threshold: Threshold) -> str:
 def _unit(threshold: Threshold) -> Unit:
     unit = unit_of(threshold.subject, threshold.metric)
     assert unit is not None
-    return unit
+    # A number of the service's own: the limit says what it is.
+    return (unit_written(threshold.written) or unit) if unit is NUMBER else unit

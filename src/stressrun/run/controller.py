@@ -20,10 +20,8 @@ from stressrun.errors import ExitCode, StressrunError
 from stressrun.load.once import IterationFailed, run_once
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder
-from stressrun.metrics.times import merged
-from stressrun.monitor.postgres import PostgresMonitor, watching
 from stressrun.run import teardown
-from stressrun.run.crew import Crew
+from stressrun.run.budget import Spending
 from stressrun.run.deployment import (
     Deployment,
     TargetLost,
@@ -43,6 +41,7 @@ from stressrun.run.events import (
     StageStarted,
 )
 from stressrun.run.machine import Neighbours, origin_of
+from stressrun.run.monitors import Monitors, watching
 from stressrun.run.questions import Questions
 from stressrun.run.signals import watch_signals
 from stressrun.run.slices import Slices
@@ -105,6 +104,7 @@ class Controller:
         self._signal: Signals | None = None
         self._stopped_at: int | None = None
         self._live = LiveThresholds(loaded.scenario)
+        self._spending = Spending(loaded.scenario)
 
     @property
     def _scenario(self) -> Scenario:
@@ -118,6 +118,7 @@ class Controller:
         """Run the scenario to its end, whatever that is; tells and returns how it ended."""
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(watch_signals, self._stop, self._abandon))
+            nursery.start_soon(self._watch_time)
             self._tell(RunStarted(self.run_id, self._scenario, self._options.file, self.directory))
             try:
                 with open_ledger(self._options.state) as ledger:
@@ -153,12 +154,11 @@ class Controller:
                 else:
                     await questions.try_out()
                     await held.start_crew()
+            self._spending.check()
             if self._signal is None and not self._options.once:
-                async with watching(
-                    held.scenario.database, held.guard, run_id=self.run_id, mask=held.mask.text
-                ) as monitor:
+                async with watching(held) as monitors:
                     neighbours = Neighbours()
-                    await self._run_stages(held, monitor, questions)
+                    await self._run_stages(held, monitors, questions)
                     self._others_cpu = neighbours.share()
         except (StressrunError, ExceptionGroup) as error:
             self._failure = expected_error(error)
@@ -183,15 +183,17 @@ class Controller:
             self._note(f"--once does no writes: {names} left out")
         if self._scenario.invariants:
             self._note("--once asks no invariants")
-        errors = await run_once(
-            self._scenario,
-            self._options.once,
-            held.guard,
-            run_id=self.run_id,
-            rows=held.prepared.rows,
-            mask=held.mask,
-            told=self._tell,
-        )
+        with held.resources.of(self._scenario) as recorder:
+            errors = await run_once(
+                self._scenario,
+                self._options.once,
+                held.guard,
+                run_id=self.run_id,
+                rows=held.prepared.rows,
+                mask=held.mask,
+                told=self._tell,
+                recorder=recorder,
+            )
         if errors:
             # A service that has just ended: its connections are gone before it is.
             await trio.sleep(_WATCH_INTERVAL)
@@ -201,9 +203,7 @@ class Controller:
 
     # The stages.
 
-    async def _run_stages(
-        self, held: Deployment, monitor: PostgresMonitor | None, questions: Questions
-    ) -> None:
+    async def _run_stages(self, held: Deployment, monitors: Monitors, questions: Questions) -> None:
         for number, stage in enumerate(self._scenario.stages):
             self._tell(StageStarted(stage, number))
             result = StageResult(stage, number)
@@ -212,14 +212,16 @@ class Controller:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_stage, held)
-                    await self._run_stage(held.crew, result, monitor)
+                    await self._run_stage(held, result, monitors)
                     nursery.cancel_scope.cancel()
             finally:
                 self._loading = False
             self._tell(StageFinished(result))
             held.check_alive(f"stage {stage.name}")
+            self._spending.check()
             if self._signal is None:
                 await self._ask(questions, stage)
+                self._spending.check()
             if self._signal is not None or self._live.crossed is not None:
                 return
             if result.pool.last is not None and result.pool.last.lost:
@@ -246,19 +248,17 @@ class Controller:
 
     async def _watch_stage(self, held: Deployment) -> None:
         """End a stage whose target is gone, or which has failed: no more of it is wanted."""
-        while held.is_alive and self._live.crossed is None:
-            await trio.sleep(_WATCH_INTERVAL)
+        spent = self._spending.crossed
+        while held.is_alive and self._live.crossed is None and not spent.is_set():
+            with trio.move_on_after(_WATCH_INTERVAL):
+                await spent.wait()
         self._stopped_at = time.monotonic_ns()
         await held.crew.stop()
 
-    async def _run_stage(
-        self, crew: Crew, result: StageResult, monitor: PostgresMonitor | None
-    ) -> None:
-        if monitor is not None:
-            await monitor.prepare()
-        start = crew.next_start()
-        if monitor is not None:
-            monitor.start(start)
+    async def _run_stage(self, held: Deployment, result: StageResult, monitors: Monitors) -> None:
+        await monitors.prepare()
+        start = held.crew.next_start()
+        monitors.start(start)
         ticker = Ticker(result, self._scenario.report_interval, start, self._tell)
         slices = Slices(result.stage, (*SHOWN, self._scenario.compare.figure))
         result.slices = slices.done
@@ -273,21 +273,21 @@ class Controller:
             measure()
             result.most_vus = max(result.most_vus, most_vus)
             ticker.heard(books)
+            self._spending.heard(books)
+            held.resources.made(books.made)
             elapsed = (time.monotonic_ns() - start) / 1e9
             slices.heard(books, elapsed)
+            result.outcomes.heard(books, elapsed)
             self._live.heard(worker, books, elapsed, result.generator.workers)
-            if monitor is not None:
-                monitor.hear(books.slowest)
+            monitors.hear(books.slowest)
 
         try:
-            await crew.run(result, start, heard)
+            await held.run_stage(result, start, heard)
         finally:
             measure()
             slices.finish()
         self._live.finish(result.elapsed)
-        if monitor is not None:
-            times = (row.response for row in result.requests(self._scenario))
-            result.database = await monitor.finish(merged(*times))
+        await monitors.finish(result)
 
     # The end.
 
@@ -340,6 +340,7 @@ class Controller:
             remedy=self._mask.text(judgement.remedy),
             partial="" if complete else self._line(self._interruption()),
             residue=tuple(self._mask.text(line) for line in self._residue),
+            removed=() if self._deployed is None else self._deployed.removed,
             baseline=against,
         )
 
@@ -363,6 +364,11 @@ class Controller:
 
     def _line(self, text: str) -> str:
         return self._mask.text(text.partition("\n")[0])
+
+    async def _watch_time(self) -> None:
+        """End what is done besides the load when the budget's time is over; a stage sees to it."""
+        await self._spending.watch_time()
+        self._besides_load.cancel()
 
     # Signals.
 

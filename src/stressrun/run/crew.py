@@ -31,6 +31,10 @@ _PATIENCE = 10.0
 _PREPARATION = 120.0
 
 
+Heard = Callable[[str, Recorder, int], None]
+"""Called with a worker's name and news, and the sum of the most virtual users of all workers."""
+
+
 class WorkerLost(StressrunError):  # noqa: N818 - the generator is gone, which makes a run invalid
     """A worker ended or fell silent: what it measured is incomplete."""
 
@@ -45,12 +49,14 @@ class _Worker:
         self.process = process
         self.channel = channel
         self.most_running = 0
+        self.given_up = False
 
     async def receive(self, patience: float) -> Message:
         """What the worker says next. Raises WorkerLost when it ends or falls silent."""
         with trio.move_on_after(patience) as waiting:
             message = await self.channel.receive()
         if waiting.cancelled_caught:
+            self.given_up = True
             raise WorkerLost(
                 f"the worker {self.name} has said nothing for {patience:.0f} s",
                 hint="its machine was suspended or overloaded: run again",
@@ -79,6 +85,7 @@ class Crew:
         self._mask = Mask()
         self._stopped = False
         self._lost: WorkerLost | None = None
+        self._untold = False
 
     async def start(
         self,
@@ -114,18 +121,24 @@ class Crew:
                 }
                 nursery.start_soon(self._prepare, worker, order)
 
+    @property
+    def pids(self) -> list[int]:
+        """The numbers of the workers' processes."""
+        return [worker.process.pid for worker in self._workers]
+
+    @property
+    def untold(self) -> bool:
+        """Whether a stage ended before its workers had told everything."""
+        return self._untold
+
     @staticmethod
     def next_start(lead: float = LEAD) -> int:
         """The instant in nanoseconds at which a stage that is told of now can start."""
         return time.monotonic_ns() + round(lead * 1e9)
 
-    async def run(
-        self, result: StageResult, start: int, heard: Callable[[str, Recorder, int], None]
-    ) -> None:
-        """Run one stage on all workers and gather what they say into `result`.
+    async def run(self, result: StageResult, start: int, heard: Heard) -> None:
+        """Run one stage on all workers and gather what they say into `result`, and tell of it.
 
-        `heard` is called with each worker's name and news, and the sum of the most virtual users
-        that each worker had busy at once.
         Raises WorkerLost.
         """
         stage = result.stage
@@ -133,6 +146,7 @@ class Crew:
         result.generator.uses = {worker.name: WorkerUse() for worker in busy}
         for worker in self._workers:
             worker.most_running = 0
+        self._untold = True
         async with trio.open_nursery() as nursery:
             for worker in busy:
                 await worker.tell({"do": "stage", "number": result.number, "start": start})
@@ -142,6 +156,7 @@ class Crew:
         if self._lost is not None:
             result.books.settle()
             raise self._lost
+        self._untold = False
 
     async def stop(self) -> None:
         """Have the workers end their stage now; what is in flight has the stage's grace."""
@@ -157,7 +172,7 @@ class Crew:
                 await worker.channel.close()
             async with trio.open_nursery() as nursery:
                 for worker in self._workers:
-                    nursery.start_soon(_end, worker.process)
+                    nursery.start_soon(_end, worker)
             self._workers.clear()
 
     def _add(self, name: str) -> None:
@@ -191,9 +206,7 @@ class Crew:
     def _has_work(worker: _Worker, stage: Stage) -> bool:
         return (stage.writes if worker.name == "writes" else stage.endpoints) is not None
 
-    async def _listen(
-        self, worker: _Worker, result: StageResult, heard: Callable[[str, Recorder, int], None]
-    ) -> None:
+    async def _listen(self, worker: _Worker, result: StageResult, heard: Heard) -> None:
         said = ""
         while said != "finished":
             try:
@@ -216,7 +229,8 @@ class Crew:
             heard(worker.name, books, most_vus)
 
 
-async def _end(process: ServiceProcess) -> None:
-    with trio.move_on_after(5):
-        await process.wait()
-    await process.stop(signals=[SIGTERM], grace=1.0)
+async def _end(worker: _Worker) -> None:
+    if not worker.given_up:
+        with trio.move_on_after(5):
+            await worker.process.wait()
+    await worker.process.stop(signals=[SIGTERM], grace=1.0)

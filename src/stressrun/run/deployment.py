@@ -7,15 +7,23 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import trio
+
 from stressrun.errors import ExitCode, SetupError, StressrunError
+from stressrun.load.stage import StageResult
+from stressrun.postgres.sentinel import require_sentinel
+from stressrun.postgres.url import UnreachableError
 from stressrun.run import teardown
-from stressrun.run.crew import Crew
+from stressrun.run.crew import Crew, Heard
+from stressrun.run.entries import describe
+from stressrun.run.mocks import Mocks
 from stressrun.run.preparation import (
     Prepared,
     check_targets,
     prepare_database,
     with_completed_database,
 )
+from stressrun.run.resources import Resources
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.safety.masking import Mask
@@ -25,7 +33,7 @@ from stressrun.services.command import run_to_end
 from stressrun.services.guardian import Guardian
 from stressrun.services.ports import PortTakenError
 from stressrun.services.process import MARK
-from stressrun.services.running import Services, reserve
+from stressrun.services.running import Lost, Services, reserve
 
 
 class TargetLost(StressrunError):  # noqa: N818 - it makes a run invalid rather than wrong
@@ -89,6 +97,9 @@ class Deployment:
         self.guardian = Guardian(f"{MARK}={run_id}/")
         self.crew = Crew(run_id, directory)
         self.prepared = Prepared()
+        self.resources = Resources(ledger, run_id, {})
+        self.removed: tuple[str, ...] = ()
+        self._reached_database = True
         self._loaded = loaded
         self._state = state
         self._tell = told
@@ -104,6 +115,7 @@ class Deployment:
             keep=keep,
             told=self._told,
         )
+        self._mocks = Mocks(self._services.launcher, keep=keep, told=self._told)
 
     async def set_up(self, *, writes: bool) -> None:
         """Start the services and fill the database; `writes` says whether the mixes will run.
@@ -115,13 +127,25 @@ class Deployment:
         except PortTakenError:
             # Somebody took a port after it was reserved: once more, with others.
             await self._services.stop()
+            await self._mocks.close()
             await self._start_services()
         teardown.record(self.scenario, self._values, self.ledger, self.run_id)
-        self.prepared = await prepare_database(
+        place = teardown.place_of_requests(self.scenario, self._values)
+        self.resources = Resources(self.ledger, self.run_id, place)
+        try:
+            self.prepared = await self._prepare_database(writes)
+        except UnreachableError:
+            made = [entry.kind for entry in self.ledger.outstanding(self.run_id)]
+            self._reached_database = "table" in made or "rows" in made
+            raise
+
+    async def _prepare_database(self, writes: bool) -> Prepared:
+        return await prepare_database(
             self.scenario,
             None if self._database_is_disposable() else self.ledger,
             self.guard,
             self._services.launcher,
+            self.resources,
             run_id=self.run_id,
             writes=writes,
             told=self._told,
@@ -129,8 +153,21 @@ class Deployment:
 
     async def start_crew(self) -> None:
         """Start the workers. Raises the StressrunError that kept one from its work."""
+        self.resources.intend(self.scenario)
         state = None if self._database_is_disposable() else self._state
         await self.crew.start(self.scenario, self._document, state, self.prepared.rows, self.mask)
+
+    async def run_stage(self, result: StageResult, start: int, heard: Heard) -> None:
+        """Run one stage from an instant on, as `Crew.run` does, with the mocks in step.
+
+        Raises WorkerLost, MockSilent.
+        """
+        await self._mocks.begin(result, start)
+        try:
+            await self.crew.run(result, start, heard)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._mocks.finish(result)
 
     async def run_command(self, name: str, command: CommandSeeding, label: str) -> None:
         """Run a command to its end; messages call it by its label. Raises SetupError."""
@@ -138,6 +175,10 @@ class Deployment:
 
     def _told(self, text: str) -> None:
         self._tell(self.mask.text(text))
+
+    def pids(self) -> Mapping[str, int]:
+        """The number of each service's first process, by name."""
+        return self._services.pids()
 
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""
@@ -156,7 +197,7 @@ class Deployment:
 
     def check_alive(self, phase: str) -> None:
         """Raises TargetLost for a service that ended during a phase of the run."""
-        for lost in self._services.lost():
+        for lost in self._lost():
             self._told(f"the last lines of {lost.name}:\n{lost.tail}")
             raise TargetLost(
                 f"service {lost.name} ended by itself in {phase} ({lost.status})",
@@ -166,17 +207,38 @@ class Deployment:
     @property
     def is_alive(self) -> bool:
         """Whether all services still run."""
-        return not self._services.lost()
+        return not self._lost()
+
+    def _lost(self) -> list[Lost]:
+        return [*self._services.lost(), *self._mocks.lost()]
 
     async def take_down(self) -> list[str]:
         """Undo what was done to the data, and end the services; what is left behind, in words."""
-        failures = await teardown.undo_data(self.ledger, self.guard, self.run_id, self._told)
+        if not self.crew.untold:
+            self.resources.finish()
+        undone = await teardown.undo_data(
+            self.ledger,
+            self.guard,
+            self.run_id,
+            self._told,
+            # A database that was never there is not about to be there again.
+            patience=teardown.PATIENCE if self._reached_database else 0,
+        )
+        self.removed = tuple(map(self.mask.text, undone.removed))
         await self._services.stop()
-        return failures + [
-            teardown.describe(entry)
+        await self._mocks.close()
+        return undone.left + [
+            describe(entry)
             for entry in self.ledger.outstanding(self.run_id)
             if entry.kind in teardown.SERVICE_KINDS
         ]
+
+    async def _require_sentinel(self) -> None:
+        """Of a database that outlives the run, where the scenario wants it."""
+        database = self.scenario.database
+        if database is None or not database.require_sentinel or self._database_is_disposable():
+            return
+        await require_sentinel(database.url, guard=self.guard, run_id=self.run_id)
 
     def keep(self) -> Mapping[str, str]:
         """Let the services go on without us; their URLs by name."""
@@ -187,6 +249,7 @@ class Deployment:
             ours = isinstance(service, EmbeddedPostgres)
             urls[service.name] = url if ours else self.mask.text(url)
         self._services.release()
+        self._mocks.release()
         return urls
 
     def _database_is_disposable(self) -> bool:
@@ -201,6 +264,8 @@ class Deployment:
         scenario = self._adapted(scenario)
         self._document, self.scenario = document, scenario
         await check_targets(scenario, self.guard)
+        await self._require_sentinel()
+        await self._mocks.start(scenario, document, self._values)
         await self._services.start(
             scenario.services, self._values, base_url=scenario.base_url, http=scenario.http
         )

@@ -79,7 +79,8 @@ class InvariantsAsked:
 class RunFinished:
     """The run's end. `cause` and `remedy` are one line each, empty when it passed.
 
-    `partial` says why stages are missing or cut short; `residue` names what is left behind.
+    `partial` says why stages are missing or cut short; `residue` names what is left behind, and
+    `removed` what was taken away, each with how many of it were found afterwards.
     `baseline` None: there was none to hold the run against.
     """
 
@@ -98,6 +99,7 @@ class RunFinished:
     remedy: str = ""
     partial: str = ""
     residue: tuple[str, ...] = field(default=())
+    removed: tuple[str, ...] = ()
     baseline: Against | None = None
 
 

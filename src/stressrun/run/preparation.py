@@ -16,6 +16,8 @@ from stressrun.postgres.connection import Connection, connect
 from stressrun.postgres.feeding import query_rows
 from stressrun.postgres.preflight import examine, server_version
 from stressrun.postgres.url import DatabaseUrl, completed
+from stressrun.run.budget import changes_rows, check_budget
+from stressrun.run.resources import Resources
 from stressrun.run.seeding import Seeding
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
@@ -31,10 +33,7 @@ from stressrun.scenario.model import (
     SqlSeeding,
     WriteMix,
 )
-from stressrun.scenario.sql import first_word
 from stressrun.services.launching import Launcher
-
-_CHANGING = frozenset({"insert", "update", "delete", "merge", "copy", "truncate"})
 
 
 def with_completed_database(document: Document, scenario: Scenario) -> tuple[Document, Scenario]:
@@ -66,6 +65,7 @@ async def check_targets(scenario: Scenario, guard: Guard) -> None:
     Raises RefusedError, and SetupError for a missing extra or a host that has no address.
     """
     refuse_production(scenario)
+    check_budget(scenario)
     if scenario.http.protocol == "http2":
         check_http2()
     for database in sorted(_databases(scenario)):
@@ -84,6 +84,8 @@ def _databases(scenario: Scenario) -> set[str]:
 def _targets(scenario: Scenario) -> set[str]:
     """The URLs of all HTTP servers whose hosts are connected to."""
     services = {s.url for s in scenario.services if isinstance(s, ExistingService)}
+    if scenario.monitoring is not None:
+        services |= {source.url for source in scenario.monitoring.prometheus}
     base_url = scenario.base_url
     if base_url is not None and scenario.http.unix_socket is None:
         services.add(base_url)
@@ -110,6 +112,7 @@ async def prepare_database(
     ledger: Ledger | None,
     guard: Guard,
     launcher: Launcher,
+    resources: Resources,
     *,
     run_id: str,
     writes: bool,
@@ -121,7 +124,7 @@ async def prepare_database(
     Raises SetupError, RefusedError. Call it on the main thread.
     """
     database = scenario.database
-    seeding = Seeding(scenario, ledger, guard, launcher, run_id=run_id, told=told)
+    seeding = Seeding(scenario, ledger, guard, launcher, resources, run_id=run_id, told=told)
     if database is None:
         await seeding.run()
         return Prepared()
@@ -146,11 +149,7 @@ def _asks_database(invariant: Invariant) -> bool:
 
 def _changes(mix: WriteMix) -> bool:
     """Whether a mix has statements of its own that change rows."""
-    return any(
-        first_word(statement.source)[0] in _CHANGING
-        for named in mix.named
-        for statement in named.statements
-    )
+    return any(changes_rows(mix, named.name) for named in mix.named)
 
 
 async def _fed(scenario: Scenario, connection: Connection) -> dict[str, Any]:

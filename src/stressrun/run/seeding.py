@@ -17,6 +17,7 @@ from stressrun.postgres.ownership import claim
 from stressrun.postgres.script import name_of, run_script
 from stressrun.postgres.seeding import seed_table
 from stressrun.postgres.url import completed
+from stressrun.run.resources import Resources
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Ledger
 from stressrun.safety.masking import Mask
@@ -49,6 +50,7 @@ class Seeding:
         ledger: Ledger | None,
         guard: Guard,
         launcher: Launcher,
+        resources: Resources,
         *,
         run_id: str,
         told: Told,
@@ -58,6 +60,7 @@ class Seeding:
         self._ledger = ledger
         self._guard = guard
         self._launcher = launcher
+        self._resources = resources
         self._run_id = run_id
         self._told = told
         self._referenced = {
@@ -119,15 +122,17 @@ class Seeding:
             seeding=(),
             writes=(),
         )
-        errors = await run_once(
-            alone,
-            (name,),
-            self._guard,
-            run_id=self._run_id,
-            rows={},
-            mask=Mask(),
-            told=lambda event: None,
-        )
+        with self._resources.of(alone) as recorder:
+            errors = await run_once(
+                alone,
+                (name,),
+                self._guard,
+                run_id=self._run_id,
+                rows={},
+                mask=Mask(),
+                told=lambda event: None,
+                recorder=recorder,
+            )
         if errors:
             raise SetupError(
                 f"the seeding request {errors[0]}",

@@ -1,4 +1,4 @@
-"""Undoing what a run made: its own teardown steps, then the ledger, the newest first.
+"""Undoing what a run made: what its requests made, its own teardown steps, its rows and tables.
 
 A run does it at its end; `stressrun clean` does the same for runs that were killed or kept.
 """
@@ -6,37 +6,42 @@ A run does it at its end; `stressrun clean` does the same for runs that were kil
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import psycopg
 import trio
 
 from stressrun.errors import ResidueError, StressrunError, UsageError
-from stressrun.http.client import fetch
 from stressrun.postgres import ownership
 from stressrun.postgres.connection import connect
-from stressrun.postgres.url import DatabaseUrl
+from stressrun.postgres.failure import may_pass
+from stressrun.run import resources
+from stressrun.run.entries import STEP_KINDS, describe, in_order, is_known
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
-    CommandService,
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
-    Http,
+    OwnedRows,
     RequestTeardown,
     Scenario,
     SqlTeardown,
-    Tls,
 )
 from stressrun.services import running
 
+PATIENCE = 10.0
+"""Seconds for which all of a teardown together waits for a database that is not there."""
+
+OF_ANOTHER_VERSION = "another version of stressrun has noted this: clean up with that one"
+
 _STEP_TIMEOUT = 30.0
 _DATA_TIMEOUT = 600.0
+_PAUSE = 0.2
 _LOCK = "lock"
 SERVICE_KINDS = ("process", "directory")
 
@@ -56,127 +61,164 @@ def database_is_disposable(scenario: Scenario, values: Mapping[str, str]) -> boo
 def record(scenario: Scenario, values: Mapping[str, str], ledger: Ledger, run_id: str) -> None:
     """Write the scenario's teardown steps into the ledger, before there is anything to undo."""
     disposable = database_is_disposable(scenario, values)
-    existing = any(isinstance(s, ExistingPostgres | ExistingService) for s in scenario.services)
     for step in scenario.teardown:
         match step:
             case SqlTeardown():
                 detail = {"url": scenario.database_url, "sql": step.sql}
                 ledger.record(run_id, "sql", disposable=disposable, **detail)
+            case OwnedRows():
+                detail = {"url": scenario.database_url, "table": step.table}
+                detail |= {"column": step.column, "value": run_id}
+                ledger.record(run_id, "owned", disposable=disposable, **detail)
             case RequestTeardown():
-                base_url = (scenario.base_url or "").rstrip("/")
-                service = _service_at(base_url, scenario, values)
-                ledger.record(
-                    run_id,
-                    "request",
-                    disposable=disposable and service is not None and not existing,
-                    method=step.method,
-                    url=f"{base_url}{step.path}",
-                    service=service,
-                    tls=asdict(scenario.http.tls),
-                    unix_socket=scenario.http.unix_socket,
-                )
+                place = place_of_requests(scenario, values)
+                if step.gone is not None:
+                    place["gone"] = place["url"] + step.gone
+                place["url"] += step.path
+                ledger.record(run_id, "request", method=step.method, **place)
+
+
+def place_of_requests(scenario: Scenario, values: Mapping[str, str]) -> dict[str, Any]:
+    """Where the scenario's requests go, as the ledger has it."""
+    disposable = database_is_disposable(scenario, values)
+    existing = any(isinstance(s, ExistingPostgres | ExistingService) for s in scenario.services)
+    place = resources.reached(scenario, values)
+    ends_with_run = disposable and place["service"] is not None and not existing
+    return {**place, "disposable": ends_with_run}
+
+
+@dataclass(slots=True)
+class Undone:
+    """What came of an undoing: `removed` and, with the reasons, `left`, in words."""
+
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 async def undo_data(
-    ledger: Ledger, guard: Guard, run_id: str, told: Callable[[str], None]
-) -> list[str]:
-    """Perform a run's teardown steps in their order, then remove its rows and tables.
+    ledger: Ledger,
+    guard: Guard,
+    run_id: str,
+    told: Callable[[str], None],
+    *,
+    patience: float = PATIENCE,
+) -> Undone:
+    """Remove what a run's requests made, perform its teardown steps, remove its rows and tables.
 
-    Settles what was undone; returns what was not, and why. A failed step on disposable services
-    is only told: what it was to remove goes with them.
+    Settles what was undone. A failure on disposable services is only told: what was to be removed
+    goes with them. A database that is restarted or in recovery is waited for, in all for so many
+    seconds as there is `patience`.
     """
     entries = ledger.outstanding(run_id)
-    living = {
-        entry.detail["name"]
-        for entry in entries
-        if entry.kind == "process" and running.is_alive(entry)
-    }
-    steps = [entry for entry in reversed(entries) if entry.kind in ("sql", "request")]
-    data = [entry for entry in entries if entry.kind in ("rows", "table")]
-    failures = []
-    for entry in [*steps, *data]:
-        timeout = _STEP_TIMEOUT if entry in steps else _DATA_TIMEOUT
-        message = f"not within {timeout:.0f} s"
+    undoing = _Undoing(ledger, guard, run_id, told, entries, patience)
+    for entry in in_order(entries):
+        await undoing.undo(entry)
+    return undoing.result
+
+
+class _Undoing:
+    """One pass over a run's entries; all of them together wait for a database only so long."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        guard: Guard,
+        run_id: str,
+        told: Callable[[str], None],
+        entries: Sequence[Entry],
+        patience: float,
+    ) -> None:
+        self.result = Undone()
+        self._ledger = ledger
+        self._guard = guard
+        self._run_id = run_id
+        self._told = told
+        self._patience = patience
+        self._patience_ends: float | None = None
+        self._living = {
+            entry.detail["name"]
+            for entry in entries
+            if entry.kind == "process" and running.is_alive(entry)
+        }
+
+    async def undo(self, entry: Entry) -> None:
+        """Undo an entry, note what came of it, and settle it if that was all."""
+        timeout = _STEP_TIMEOUT if entry.kind in STEP_KINDS else _DATA_TIMEOUT
+        removed, problem = "", f"not within {timeout:.0f} s"
         with trio.move_on_after(timeout):
-            message = await _undone(entry, guard, run_id, living)
-        failure = f"{describe(entry)}: {message}"
-        if message and not entry.detail.get("disposable"):
-            failures.append(failure)
-            continue
-        if message:
-            told(failure)
+            removed, problem = await self._patiently(entry)
+        if removed:
+            self.result.removed.append(removed)
+            self._told(removed)
+        if doubt := resources.unknown(entry):
+            self._told(doubt)
+        failure = f"{describe(entry)}: {problem}"
+        if problem and not entry.detail.get("disposable"):
+            self.result.left.append(failure)
+            return
+        if problem:
+            self._told(failure)
         try:
-            ledger.settle(entry.id)
+            self._ledger.settle(entry.id)
         except LedgerError as error:
-            failures.append(f"{describe(entry)}: undone, but {error.message}")
-    return failures
+            self.result.left.append(f"{describe(entry)}: undone, but {error.message}")
 
+    async def _patiently(self, entry: Entry) -> tuple[str, str]:
+        """What was removed, and why not all was; again while the database may come back."""
+        if not is_known(entry):
+            return "", OF_ANOTHER_VERSION
+        while True:
+            try:
+                return await self._undone(entry)
+            except (StressrunError, psycopg.Error) as error:
+                if entry.detail.get("disposable") or not self._may_pass(error):
+                    return "", _reason(error)
+            await trio.sleep(_PAUSE)
 
-async def _undone(entry: Entry, guard: Guard, run_id: str, living: Collection[str]) -> str:
-    """Undo one entry; the reason why not, or an empty text."""
-    try:
+    def _may_pass(self, error: StressrunError | psycopg.Error) -> bool:
+        """Whether to try again: the first time that a server is not there begins the waiting."""
+        if not self._patience or not may_pass(error):
+            return False
+        now = trio.current_time()
+        if self._patience_ends is None:
+            self._patience_ends = now + self._patience
+            self._told(f"waiting up to {self._patience:.0f} s for the database: {_reason(error)}")
+        return now < self._patience_ends
+
+    async def _undone(self, entry: Entry) -> tuple[str, str]:
+        detail = entry.detail
         match entry.kind:
             case "sql":
-                await _execute(entry.detail["url"], entry.detail["sql"], guard, run_id)
+                await _execute(detail["url"], detail["sql"], self._guard, self._run_id)
+                return "", ""
+            case "request" | resources.KIND if (name := detail["service"]) not in self._reachable:
+                # Whoever listens on its port now is somebody else.
+                wanted = entry.kind == "request" or detail["undo"]
+                return "", f"not sent, as the service {name} has ended" if wanted else ""
             case "request":
-                method, url = entry.detail["method"], entry.detail["url"]
-                if (service := entry.detail["service"]) and service not in living:
-                    # Whoever listens on its port now is somebody else.
-                    return f"not sent, as the service {service} has ended"
-                http = _http_of(entry)
-                answer = await fetch(method, url, guard=guard, timeout=_STEP_TIMEOUT, http=http)
-                if answer.status_code >= 400:
-                    return f"answered with status {answer.status_code}"
+                return await resources.purge(entry, self._guard, _STEP_TIMEOUT)
+            case resources.KIND:
+                return await resources.undo(entry, self._ledger, self._guard, _STEP_TIMEOUT)
             case _:
-                await ownership.undo(entry, guard=guard, run_id=run_id)
-    except ResidueError as error:
+                return await ownership.undo(entry, guard=self._guard, run_id=self._run_id), ""
+
+    @property
+    def _reachable(self) -> set[str | None]:
+        return {None, *self._living}
+
+
+def _reason(error: StressrunError | psycopg.Error) -> str:
+    if isinstance(error, ResidueError):
         return f"{error.message} ({error.hint})"
-    except StressrunError as error:
+    if isinstance(error, StressrunError):
         return error.message
-    except psycopg.Error as error:
-        return str(error).strip() or type(error).__name__
-    return ""
-
-
-def _http_of(entry: Entry) -> Http:
-    """How a request is sent, as `record` noted it; of an older version there is nothing."""
-    detail = entry.detail
-    return Http(tls=Tls(**detail.get("tls", {})), unix_socket=detail.get("unix_socket"))
+    return str(error).strip() or type(error).__name__
 
 
 async def _execute(url: str, sql: str, guard: Guard, run_id: str) -> None:
     async with await connect(url, guard=guard, run_id=run_id) as connection:
         # As one simple query: several statements in a step are one transaction.
         await connection.execute(sql.encode(), prepare=False)
-
-
-def _service_at(base_url: str, scenario: Scenario, values: Mapping[str, str]) -> str | None:
-    """The service that the run itself starts at an address."""
-    for service in scenario.services:
-        port = values[f"services.{service.name}.port"]
-        if isinstance(service, CommandService) and str(urlsplit(base_url).port) == port:
-            return service.name
-    return None
-
-
-def describe(entry: Entry) -> str:
-    """What an entry stands for, in a few words."""
-    detail = entry.detail
-    match entry.kind:
-        case "sql":
-            return f"teardown step `{detail['sql']}`"
-        case "request":
-            return f"teardown step `{detail['method']} {detail['url']}`"
-        case "table":
-            return f"table {detail['table']}"
-        case "rows":
-            return f"rows in {detail['table']}"
-        case "process":
-            return f"process {detail['pid']} ({detail['name']})"
-        case "directory" | "worktree":
-            return f"{entry.kind} {detail['path']}"
-        case other:
-            return f"{other} {dict(detail)}"
 
 
 @contextmanager
@@ -216,16 +258,6 @@ def left_behind(ledger: Ledger, run_id: str) -> list[str]:
         if entry.kind in SERVICE_KINDS or entry.detail.get("disposable"):
             ledger.settle(entry.id)
     return [describe(entry) for entry in ledger.outstanding(run_id)]
-
-
-def allowed_hosts(entries: Sequence[Entry]) -> list[str]:
-    """The hosts that a run was allowed to touch: its clean-up may touch them, too."""
-    return [host for entry in entries if "url" in entry.detail and (host := _host_of(entry))]
-
-
-def _host_of(entry: Entry) -> str | None:
-    url = entry.detail["url"]
-    return urlsplit(url).hostname if entry.kind == "request" else DatabaseUrl.of(url).place
 
 
 def runs(entries: Sequence[Entry]) -> list[str]:

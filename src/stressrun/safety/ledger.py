@@ -29,6 +29,9 @@ create table if not exists entry (
 """
 
 
+_VERSION = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing made: `kind` says how it is undone, `detail` what it is."""
@@ -62,6 +65,17 @@ class Ledger:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
+    def amend(self, entry_id: int, **detail: object) -> None:
+        """Add to what an entry says, once more is known than the intent."""
+        with _told(), self._connection:
+            (before,) = self._connection.execute(
+                "select detail from entry where id = ?", (entry_id,)
+            ).fetchone()
+            self._connection.execute(
+                "update entry set detail = ? where id = ?",
+                (json.dumps({**json.loads(before), **detail}), entry_id),
+            )
+
     def settle(self, entry_id: int) -> None:
         """Strike out an entry whose undoing has been shown."""
         with _told(), self._connection:
@@ -80,18 +94,30 @@ class Ledger:
                 "order by id desc",
                 (run_id, run_id),
             ).fetchall()
-        return [Entry(row[0], row[1], row[2], json.loads(row[3])) for row in rows]
+            return [Entry(row[0], row[1], row[2], json.loads(row[3])) for row in rows]
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise LedgerError(
             f"the ledger could not be used: {error}",
             hint="make room on its disk: nothing is made that is not written down",
         ) from error
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version > _VERSION:
+        connection.close()
+        raise SetupError(
+            f"the ledger {path} is of a newer version of stressrun",
+            hint="clean up with that one, or run in another folder",
+        )
+    if version < _VERSION:  # Those of before had none.
+        connection.execute(f"pragma user_version = {_VERSION}")
 
 
 @contextmanager
@@ -108,6 +134,7 @@ def open_ledger(directory: Path) -> Iterator[Ledger]:
         connection = sqlite3.connect(path, timeout=10)
         connection.execute("pragma synchronous = full")
         connection.execute(_SCHEMA)
+        _check_version(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise SetupError(
             f"the ledger in {directory} could not be opened: {error}",

@@ -40,18 +40,28 @@ def build_expect(part: Part, scope: Scope) -> Expect:
     return Expect(
         _statuses(expect),
         None if within is None else within.parsed(parse_duration, 0.0),
-        headers=tuple(
-            (name, check)
-            for name, value in expect.entries("headers")
-            for check in build_checks(value, scope)
-        ),
-        json=tuple(
-            (_path(name, value, at_key=True), check)
-            for name, value in expect.entries("json")
-            for check in build_checks(value, scope)
-        ),
+        headers=build_header_checks(expect, scope),
+        json=build_json_checks(expect, scope),
         body=() if body is None else build_checks(body, scope),
         size=() if size is None else _sizes(size),
+    )
+
+
+def build_header_checks(part: Part, scope: Scope) -> tuple[tuple[str, Check], ...]:
+    """What is under `headers:`, by the name of a header."""
+    return tuple(
+        (name, check)
+        for name, value in part.entries("headers")
+        for check in build_checks(value, scope)
+    )
+
+
+def build_json_checks(part: Part, scope: Scope) -> tuple[tuple[JsonPath, Check], ...]:
+    """What is under `json:`, by a path."""
+    return tuple(
+        (_path(name, value, at_key=True), check)
+        for name, value in part.entries("json")
+        for check in build_checks(value, scope)
     )
 
 

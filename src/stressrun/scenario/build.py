@@ -8,36 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.bodies import Bodies
+from stressrun.scenario.budget import build_budget
 from stressrun.scenario.comparing import build_comparing
 from stressrun.scenario.database import build_database
 from stressrun.scenario.endpoints import build_endpoint, build_login
 from stressrun.scenario.feeders import Rows
 from stressrun.scenario.files import Files
+from stressrun.scenario.hosts import build_host
 from stressrun.scenario.http import build_http
 from stressrun.scenario.invariants import ONLY_IN_LOAD, Invariants
 from stressrun.scenario.model import (
     Endpoint,
     Login,
+    MockService,
+    OwnedRows,
     RequestTeardown,
     Scenario,
     Seed,
     SeedingStep,
+    Service,
     SqlTeardown,
     Teardown,
     WriteMix,
 )
+from stressrun.scenario.monitoring import build_monitoring, process_names, series_names
 from stressrun.scenario.nodes import Fault, Faults, Plain
 from stressrun.scenario.part import Part
 from stressrun.scenario.references import (
     References,
     check_references,
+    is_mock,
     is_postgres,
     starting_order,
 )
@@ -62,7 +68,7 @@ _REPORT_INTERVAL = 5.0
 def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     """The scenario of a canonical document. Raises ScenarioError, without positions."""
     faults = Faults()
-    scenario = build(dict(document), faults, Path.cwd())
+    scenario = build(dict(document), faults, Files(Path.cwd()))
     if faults.found:
         raise ScenarioError(
             [
@@ -73,20 +79,28 @@ def scenario_from(document: Mapping[str, Plain]) -> Scenario:
     return scenario
 
 
-def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
-    """The scenario of a document, to be thrown away where faults were found.
-
-    Paths in it are relative to the folder.
-    """
+def build(document: dict[str, Plain], faults: Faults, files: Files) -> Scenario:
+    """The scenario of a document with its files, to be thrown away where faults were found."""
     root = Part(document, (), faults)
     services = _mapping(document, "services")
     references = References(services, cast(dict[str, str], _mapping(document, REFERENCES)))
     check_references(root, references)
     order = starting_order(root, services)
-    built = {name: build_service(name, part) for name, part in root.entries("services")}
-
     operations = {name: operations_of(root, name) for name in _names(root, "writes")}
-    names = Names(_names(root, "endpoints"), operations, _names(root, "stages"))
+    stage_names = _names(root, "stages")
+    built = {
+        name: build_service(name, part, stage_names) for name, part in root.entries("services")
+    }
+    names = Names(
+        _names(root, "endpoints"),
+        operations,
+        stage_names,
+        processes=process_names(services, root),
+        prometheus=series_names(root),
+        mocks={
+            name: _stages_named(built.get(name)) for name in services if is_mock(services[name])
+        },
+    )
     steps = list(root.items("seeding"))
     tables = [(part, build_seed(part)) for part in steps if "table" in part]
     mixes = [(part, build_write(part)) for part in root.items("writes")]
@@ -96,19 +110,19 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         for part in root.items("stages")
     )
     _check_tables(root)
-    files = Files(folder)
     rows = Rows(root, files, [seed for _, seed in tables], unfinished)
     writes = tuple(with_operations(part, mix, rows.sources) for part, mix in mixes)
     traffic = _traffic(root, Bodies(files, references), rows.sources)
     rows.check_unique(root, (traffic.login, traffic.endpoints), writes)
     invariants = Invariants(traffic.asking, traffic.logged_in, traffic.endpoints, writes, names)
     database = build_database(root, services, _needing_database(root, services))
+    monitoring = build_monitoring(root, services)
     return Scenario(
         name=_text(root, "name"),
         description=_text(root, "description"),
         environment=_text(root, "environment", "development"),
         random_seed=root.integer("random_seed", 1),
-        allow_hosts=tuple(_host(part) for part in root.items("allow_hosts")),
+        allow_hosts=tuple(build_host(part) for part in root.items("allow_hosts")),
         services=tuple(built[name] for name in order if name in built),
         base_url=_base_url(root, services),
         database=database,
@@ -122,14 +136,21 @@ def build(document: dict[str, Plain], faults: Faults, folder: Path) -> Scenario:
         endpoints=traffic.endpoints,
         writes=writes,
         stages=stages,
-        thresholds=build_thresholds(root, names, stages, writes, database),
+        thresholds=build_thresholds(root, names, stages, writes, database, monitoring),
         invariants=tuple(invariants.build(part) for part in root.items("invariants")),
         teardown=tuple(_teardown(part) for part in root.items("teardown")),
         report_interval=root.section("report").duration(
             "interval", _REPORT_INTERVAL, positive=True
         ),
         compare=build_comparing(root, names.stages),
+        monitoring=monitoring,
+        budget=build_budget(root),
     )
+
+
+def _stages_named(service: Service | None) -> frozenset[str] | None:
+    """The stages that a mock names; None: it could not be built."""
+    return service.stages_named if isinstance(service, MockService) else None
 
 
 def _mapping(document: Mapping[str, Plain], key: str) -> dict[str, Plain]:
@@ -227,16 +248,6 @@ def _text(root: Part, key: str, default: str = "") -> str:
     return default if part is None else part.literal()
 
 
-def _host(part: Part) -> str:
-    host = part.literal()
-    if "/" in host:
-        try:
-            ip_network(host, strict=False)
-        except ValueError as error:
-            part.fault(f"not a network: {error}", "such as 10.1.0.0/16")
-    return host
-
-
 def _base_url(root: Part, services: Mapping[str, Plain]) -> str | None:
     part = root.get("base_url")
     if part is not None:
@@ -277,6 +288,14 @@ def _questions(root: Part) -> Iterator[Part]:
 def _teardown(part: Part) -> Teardown:
     if "sql" in part:
         return SqlTeardown(part["sql"].literal())
-    source = part["request"]
-    method, _, offset = method_and_path(source)
-    return RequestTeardown(method, source.literal()[offset:])
+    if "table" in part:
+        return OwnedRows(part["table"].text(), part["owned_by"].text())
+    method, path = _literal_request(part["request"])
+    gone = part.get("gone")
+    return RequestTeardown(method, path, None if gone is None else _literal_request(gone)[1])
+
+
+def _literal_request(part: Part) -> tuple[str, str]:
+    """A method and a path in which nothing is evaluated at run time."""
+    method, _, offset = method_and_path(part)
+    return method, part.literal()[offset:]

@@ -58,6 +58,9 @@ def _settings(part: Part) -> dict[str, Any]:
         settings["sample_interval"] = monitor["every"].parsed(_sampling, 1.0)
     elif monitor is not None and not monitor.flag():
         settings["sample_interval"] = None
+    sentinel = part.get("require_sentinel")
+    if sentinel is not None:
+        settings["require_sentinel"] = sentinel.flag()
     free = part.get("min_free_connections")
     if free is not None:
         settings["min_free_connections"] = int(free.number())

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stressrun.scenario.model import Threshold
-from stressrun.units import COUNT, DURATION, RATE, SHARE, SIZE, Unit
+from stressrun.units import COUNT, DURATION, GROWTH, NUMBER, RATE, RATIO, SHARE, SIZE, Unit
 
 LOADS = ("http", "endpoint", "write")
 """Subjects that are requests, iterations or operations."""
+
+MONITORED = ("process", "host", "prometheus")
+"""Subjects that are sampled beside the load."""
 
 OF_ITERATIONS = ("achieved", "dropped")
 """Figures of http that are of its iterations: a request that never began is none."""
@@ -46,6 +49,20 @@ _OF_SUBJECT: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
             "wal": SIZE,
             "temp_files": COUNT,
         },
+        "mock": {
+            "calls": COUNT,
+            "rate": RATE,
+            "amplification": RATIO,
+            "failures": SHARE,
+            "unmatched": COUNT,
+            "abandoned": COUNT,
+            "recovery": DURATION,
+            "lag.p50": DURATION,
+            "lag.p95": DURATION,
+            "lag.p99": DURATION,
+            "lag.mean": DURATION,
+            "lag.max": DURATION,
+        },
         "generator": {
             **_TIMES,
             "distortion": SHARE,
@@ -53,6 +70,43 @@ _OF_SUBJECT: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
             "waiting": SHARE,
             "stall": DURATION,
             "gc_pause": DURATION,
+        },
+        "process": {
+            "cpu": SHARE,
+            "cpu_max": SHARE,
+            "memory": SIZE,
+            "memory_growth": GROWTH,
+            "threads": COUNT,
+            "descriptors": COUNT,
+            "processes": COUNT,
+            "restarts": COUNT,
+            "read": SIZE,
+            "written": SIZE,
+        },
+        "host": {
+            "cpu": SHARE,
+            "cpu_max": SHARE,
+            "steal": SHARE,
+            "iowait": SHARE,
+            "load": NUMBER,
+            "memory_available": SIZE,
+            "swapped": SIZE,
+            "disk_read": SIZE,
+            "disk_written": SIZE,
+            "received": SIZE,
+            "sent": SIZE,
+            "cpu_pressure": SHARE,
+            "memory_pressure": SHARE,
+            "io_pressure": SHARE,
+        },
+        "prometheus": {
+            "rate": NUMBER,
+            "increase": NUMBER,
+            "mean": NUMBER,
+            "min": NUMBER,
+            "max": NUMBER,
+            "last": NUMBER,
+            "value": NUMBER,
         },
     }
 )
@@ -100,7 +154,7 @@ def unit_of(subject: str, metric: str) -> Unit | None:
     """The unit of a subject's metric; None where it has no such metric."""
     figures = _OF_SUBJECT[subject]
     if _PERCENTILE.fullmatch(metric) and "mean" in figures:
-        return DURATION
+        return figures["mean"]
     if metric.startswith(ERRORS_OF_KIND) and subject in LOADS:
         return SHARE if _is_kind(subject, metric.removeprefix(ERRORS_OF_KIND)) else None
     return figures.get(metric)

@@ -15,9 +15,18 @@ _MOST_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of one scenario, by its folder."""
+    """The files of one scenario, by its folder.
+
+    What is in them is sent, so they lie below the `root`; None: that has been seen to.
+    """
 
     folder: Path
+    root: Path | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> Files:
+        """The files of a scenario that is read: those in its folder, or in its repository."""
+        return cls(folder, _root_of(folder))
 
     def path(self, part: Part) -> str:
         """The absolute path that a part names."""
@@ -29,6 +38,10 @@ class Files:
         self._read(part, path, 0)
         return path
 
+    def trusted(self, part: Part) -> str:
+        """As `readable`, of a file whose content stays here, wherever it lies."""
+        return Files(self.folder).readable(part)
+
     def content(self, part: Part) -> bytes:
         """What is in a file that is sent; nothing where that is a fault."""
         content = self._read(part, self.path(part), _MOST_BYTES + 1)
@@ -37,6 +50,12 @@ class Files:
         return content
 
     def _read(self, part: Part, path: str, size: int) -> bytes:
+        if self.root is not None and not Path(os.path.realpath(path)).is_relative_to(self.root):
+            part.fault(
+                f"{os.path.relpath(path, self.folder)} lies outside of {self.root}",
+                "a scenario reads files of its own folder, or of its repository: copy it there",
+            )
+            return b""
         try:
             # What is no file, such as a pipe, could be waited for without end.
             if os.path.exists(path) and not os.path.isfile(path):
@@ -48,6 +67,16 @@ class Files:
             reason = str(getattr(error, "strerror", None) or error)
         part.fault(f"cannot be read: {reason}", f"it is looked for as {path}")
         return b""
+
+
+def _root_of(folder: Path) -> Path:
+    """The repository that a folder belongs to, or else the folder."""
+    here = folder.resolve()
+    for above in (here, *here.parents):
+        # Some keep their home in one, with keys and passwords that no scenario is for.
+        if (above / ".git").exists() and above not in (Path.home(), Path(above.anchor)):
+            return above
+    return here
 
 
 def with_absolute_paths(document: Mapping[str, Plain], folder: Path) -> dict[str, Plain]:

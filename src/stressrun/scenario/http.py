@@ -42,7 +42,7 @@ def _resolve_after(part: Part | None) -> float:
 
 def _tls(part: Part, files: Files) -> Tls:
     ca, certificate, key = (
-        None if (file := part.get(name)) is None else files.readable(file)
+        None if (file := part.get(name)) is None else files.trusted(file)
         for name in ("ca", "certificate", "key")
     )
     if "key" in part and "certificate" not in part:

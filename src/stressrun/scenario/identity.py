@@ -14,11 +14,13 @@ from stressrun.scenario.nodes import Plain
 
 # They change what is said of the load, or what is done after it.
 _NO_LOAD = (
+    "budget",
     "description",
     "thresholds",
     "built_in_thresholds",
     "invariants",
     "teardown",
+    "monitor",
     "report",
     "compare",
 )

@@ -10,7 +10,7 @@ from typing import cast
 from stressrun.data.references import substitute
 from stressrun.errors import Mistake, Position, ScenarioError
 from stressrun.scenario.build import REFERENCES, build
-from stressrun.scenario.files import named_paths, with_absolute_paths
+from stressrun.scenario.files import Files, named_paths, with_absolute_paths
 from stressrun.scenario.identity import Identity, identity_of
 from stressrun.scenario.interpolate import Interpolation
 from stressrun.scenario.model import CommandSeeding, Scenario
@@ -89,7 +89,7 @@ class Loaded:
         document = cast(Document, substitute(self.document, values))
         document[REFERENCES] = dict(values)
         faults = Faults()
-        scenario = build(document, faults, self._folder)
+        scenario = build(document, faults, Files.of(self._folder))
         if faults.found:
             # Columns within a string are those of the source no more.
             found = [replace(fault, offset=None) for fault in faults.found]
@@ -168,7 +168,7 @@ def _loaded(
         raise _error(node, shape, mistakes, secrets)
     faults = Faults(shape)
     document = cast(Document, plain(node))
-    scenario = build(document, faults, path.parent)
+    scenario = build(document, faults, Files.of(path.parent))
     if mistakes or faults.found:
         raise _error(node, faults.found, mistakes, secrets)
     canonical = _canonical(document, scenario, path.parent)

@@ -44,7 +44,7 @@ def _one_of(*keys: str, whole: bool) -> _Rivals:
 
 
 _SEEDINGS = _one_of("table", "sql", "sql_file", "command", "request", whole=True)
-_SERVICES = _one_of("postgres", "command", "url", whole=True)
+_SERVICES = _one_of("postgres", "command", "mock", "url", whole=True)
 _LOADS = _Rivals(
     (
         frozenset({"rate"}),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from stressrun.scenario.nodes import Fault, Faults, Place, Plain
 from stressrun.units import parse_duration
 
 T = TypeVar("T")
+
+# Of one text: its author has seen by then what is wrong with it.
+_MOST_FAULTS = 20
 
 _EVALUATED = re.compile(
     r"\$\$\{|\$\{\s*(?:services|run)\.[^{}\s]*\s*\}|(?P<evaluated>\$\{)(?P<known>services\.|run\.)?"
@@ -88,20 +92,25 @@ class Part:
             raise TypeError(self.place)
         return float(self.value)
 
+    def names(self) -> tuple[str, ...]:
+        """The keys of a mapping; none of anything else."""
+        return tuple(self.value) if isinstance(self.value, dict) else ()
+
     def flag(self) -> bool:
         return bool(self.value)
 
     def literal(self) -> str:
         """A string in which nothing is evaluated at run time; `$${` gives `${`."""
         text = self.text()
-        for match in _EVALUATED.finditer(text):
+        wrong = (match for match in _EVALUATED.finditer(text) if match["evaluated"])
+        for match in islice(wrong, _MOST_FAULTS):
             if match["known"]:
                 self.fault(
                     "this ${…} is not closed, or there is a space in it",
                     "such as ${services.api.url}",
                     offset=match.start(),
                 )
-            elif match["evaluated"]:
+            else:
                 self.fault(
                     "this ${…} is not known before the load",
                     "only ${services.…} and ${run.id} can stand here; $${ gives ${ itself",

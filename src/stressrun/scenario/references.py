@@ -14,6 +14,7 @@ from stressrun.scenario.wording import there_are
 
 _HTTP = ("url", "host", "port")
 _POSTGRES = (*_HTTP, "user", "password", "database")
+_KINDS = {"postgres", "command", "mock", "url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,12 @@ class _Use:
 def is_postgres(service: Plain) -> bool | None:
     """Whether a service is a PostgreSQL server; None where it does not say what it is."""
     keys = service.keys() if isinstance(service, dict) else frozenset()
-    return "postgres" in keys if keys & {"postgres", "command", "url"} else None
+    return "postgres" in keys if keys & _KINDS else None
+
+
+def is_mock(service: Plain) -> bool:
+    """Whether a service is a third party that the run plays itself."""
+    return isinstance(service, dict) and "mock" in service
 
 
 def attributes(service: Plain) -> tuple[str, ...]:
@@ -88,7 +94,9 @@ def starting_order(root: Part, services: Mapping[str, Plain]) -> tuple[str, ...]
 
 
 def _uses(name: str, service: Plain, services: Mapping[str, Plain]) -> list[_Use]:
-    found = []
+    found: list[_Use] = []
+    if is_mock(service):
+        return found  # it needs addresses at most, and these are known before anything starts
     for place, text in strings(service, ("services", name)):
         for reference in find_references(text):
             target = reference.name.split(".")[1]

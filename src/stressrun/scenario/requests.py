@@ -11,7 +11,7 @@ from stressrun.data.suggest import did_you_mean
 from stressrun.scenario.answers import build_captures, build_expect
 from stressrun.scenario.auth import auth_header, auth_templates, build_auth, header_template
 from stressrun.scenario.bodies import Bodies, build_arguments
-from stressrun.scenario.model import Auth, Body, MultipartBody, Request
+from stressrun.scenario.model import Auth, Body, MultipartBody, Request, Undo
 from stressrun.scenario.part import Part
 from stressrun.scenario.scope import LOGIN, Scope
 from stressrun.scenario.wording import one_of
@@ -100,7 +100,7 @@ class Requests:
             redirects=part.integer("redirects", defaults.redirects),
         )
         scope.capture(capture.variable for capture in request.captures)
-        return request
+        return replace(request, undo=_undo(part, scope))
 
 
 def method_and_path(part: Part) -> tuple[str, str, int]:
@@ -122,6 +122,22 @@ def method_and_path(part: Part) -> tuple[str, str, int]:
             offset=offset + wrong.start(),
         )
     return method, path, offset
+
+
+def _undo(part: Part, scope: Scope) -> Undo | None:
+    """The request that undoes another, with what has been captured by then."""
+    source = part.get("undo")
+    if source is None:
+        return None
+    method, path, offset = method_and_path(source)
+    template = scope.template(source, path, offset)
+    if source.sound and not template.variables:
+        source.fault(
+            "this undoes the same thing each time: it has nothing that was captured",
+            "capture what the answer calls it, such as capture: {cart: $.id}, and name it here: "
+            "DELETE /carts/${cart}; what removes all at once is a step of teardown",
+        )
+    return Undo(method, template)
 
 
 def _headers(part: Part, scope: Scope, auth: Auth | None) -> Headers:

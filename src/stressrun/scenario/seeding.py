@@ -57,6 +57,12 @@ class SeedingSteps:
             return self._from_file(part["sql_file"])
         if "command" in part:
             return build_command(part, within=_WITHIN)
+        if "capture" in part and "undo" not in part:
+            part["capture"].fault(
+                "nothing needs what is captured here",
+                "name it in undo, such as undo: DELETE /carts/${cart}, or leave it out",
+                at_key=True,
+            )
         return RequestSeeding(self._requests.build(part, Scope(Sources({}, absent=_ABSENT)), None))
 
     def _from_file(self, part: Part) -> SqlSeeding:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
+from stressrun.scenario.mocks import build_mock
 from stressrun.scenario.model import (
     CommandService,
     EmbeddedPostgres,
@@ -24,10 +25,12 @@ _EXISTING_WITHIN = 5.0
 _HOST = re.compile(r"[A-Za-z0-9._:-]+|\$\{[^{}]+\}")
 
 
-def build_service(name: str, part: Part) -> Service:
-    """One service from its part of the document."""
+def build_service(name: str, part: Part, stages: Collection[str]) -> Service:
+    """One service from its part of the document; `stages` are the names of all stages."""
     if "postgres" in part:
         return _postgres(name, part)
+    if "mock" in part:
+        return build_mock(name, part, stages)
     if "command" in part:
         port = part.get("port")
         cwd = part.get("cwd")

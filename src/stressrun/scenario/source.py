@@ -20,6 +20,7 @@ from stressrun.scenario.nodes import DictNode, ListNode, Node, Scalar, ScalarNod
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
+MAX_VALUES = 100_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -81,7 +82,8 @@ def read_text(path: Path) -> str:
 def compose(text: str, file: str, *, prefix: str = "") -> Source:
     """Nodes of a YAML text; `prefix` is what stands before it on its first line.
 
-    Raises ScenarioError for broken syntax, several documents and nesting past MAX_DEPTH.
+    Raises ScenarioError for broken syntax, several documents, nesting past MAX_DEPTH and more
+    than MAX_VALUES values.
     """
     unprintable = _UNPRINTABLE.search(text)
     if unprintable is not None:
@@ -120,6 +122,7 @@ class _Composer:
     lines: list[str]
     shift: int
     mistakes: list[Mistake] = field(default_factory=list)
+    values: int = 0
 
     def position(self, mark: _Mark | None) -> Position:
         assert mark is not None
@@ -141,6 +144,10 @@ class _Composer:
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise ScenarioError([self._mistake(event, f"nested more than {MAX_DEPTH} deep")])
+        self.values += 1
+        if self.values > MAX_VALUES:
+            message = f"more than {MAX_VALUES:,} values, which no scenario needs"
+            raise ScenarioError([self._mistake(event, message)])
         if isinstance(event, yaml.AliasEvent):
             self._add(event, "aliases are not supported", "write the value out here")
             return ScalarNode(None, "", self.position(event.start_mark))

@@ -1,7 +1,8 @@
 """The grammar of thresholds.
 
 threshold  = subject metric comparison value ["in" STAGE] ["over" WINDOW]
-subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION] | "postgres" | "generator"
+subject    = "http" | "endpoint" NAME | "write" NAME["." OPERATION] | "mock" NAME
+           | "postgres" | "generator" | "process" NAME | "host" | "prometheus" NAME "." SERIES
 metric     = a percentile such as "p95" or "p999", or another figure of the subject
 comparison = "<" | "<=" | ">" | ">="
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stressrun.data.suggest import did_you_mean
 from stressrun.errors import ExitCode, StressrunError
@@ -33,6 +34,17 @@ OPERATORS = ("<", "<=", ">", ">=")
 _WORD = re.compile(r"<=|>=|[<>]|[^\s<>]+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SHORTEST_WINDOW = 1.0
+_SUBJECT = (
+    "http, endpoint NAME, write NAME, mock NAME, postgres, generator, process NAME, host or "
+    "prometheus NAME.SERIES"
+)
+
+_PLURALS = {
+    "write mix": "write mixes",
+    "process": "processes",
+    "source of metrics": "sources of metrics",
+    "series": "series",
+}
 
 
 class ThresholdError(StressrunError):
@@ -47,22 +59,35 @@ class ThresholdError(StressrunError):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What thresholds can name in a scenario; of each write mix its operations."""
+    """What thresholds can name in a scenario.
+
+    Of each write mix its operations, of each source of Prometheus metrics its series; of each mock
+    the stages that it names, None: they are unknown.
+    """
 
     endpoints: Collection[str]
     writes: Mapping[str, Collection[str]]
     stages: Collection[str]
+    processes: Collection[str] = ()
+    prometheus: Mapping[str, Collection[str]] = field(default_factory=dict)
+    mocks: Mapping[str, Collection[str] | None] = field(default_factory=dict)
 
 
 def parse_threshold(text: str, names: Names) -> Threshold:
     """A threshold from its source form. Raises ThresholdError."""
     words = _Words(text)
-    subject = words.one_of(SUBJECTS, "http, endpoint NAME, write NAME, postgres or generator")
+    subject = words.one_of(SUBJECTS, _SUBJECT)
     name = operation = None
     if subject == "endpoint":
         name = words.known(names.endpoints, "endpoint")
     elif subject == "write":
         name, operation = words.write(names.writes)
+    elif subject == "process":
+        name = words.known(names.processes, "process")
+    elif subject == "prometheus":
+        name, operation = words.series(names.prometheus)
+    elif subject == "mock":
+        name = words.known(names.mocks, "mock")
     metric, unit = words.metric(subject)
     operator = words.one_of(OPERATORS, "a comparison")
     value = words.value(metric, unit)
@@ -132,6 +157,17 @@ class _Words:
             raise ThresholdError(message, offset + len(name) + 1, hint)
         return name, operation
 
+    def series(self, names: Mapping[str, Collection[str]]) -> tuple[str, str]:
+        word, offset = self._take("the name of a source of metrics and of a series")
+        name, dot, series = word.partition(".")
+        _check_known(name, names, "source of metrics", offset)
+        known = tuple(names[name])
+        if not dot:
+            hint = f"write {one_of(f'{name}.{each}' for each in known)}" if known else ""
+            raise ThresholdError(f"expected a series of {name} as well", offset, hint)
+        _check_known(series, known, "series", offset + len(name) + 1)
+        return name, series
+
     def metric(self, subject: str) -> tuple[str, Unit]:
         word, offset = self._take("a metric")
         unit = unit_of(subject, word)
@@ -192,7 +228,7 @@ class _Words:
 def _check_known(word: str, names: Collection[str], kind: str, offset: int) -> None:
     if word in names:
         return
-    kinds = {"write mix": "write mixes"}.get(kind, f"{kind}s")
+    kinds = _PLURALS.get(kind, f"{kind}s")
     hint = did_you_mean(word, names)
     if not hint:
         hint = there_are(kinds, names)

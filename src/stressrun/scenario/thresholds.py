@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from stressrun.scenario.figures import LOADS
-from stressrun.scenario.model import Database, Stage, Threshold, Users, WriteMix
+from stressrun.scenario.figures import LOADS, MONITORED
+from stressrun.scenario.model import Database, Monitoring, Stage, Threshold, Users, WriteMix
+from stressrun.scenario.monitoring import unmonitored
 from stressrun.scenario.part import Part
 from stressrun.scenario.threshold import Names, ThresholdError, parse_threshold, stages_of
 from stressrun.units import format_duration
@@ -21,11 +23,12 @@ def build_thresholds(
     stages: Sequence[Stage],
     writes: Sequence[WriteMix],
     database: Database | None,
+    monitoring: Monitoring | None,
 ) -> tuple[Threshold, ...]:
-    """All thresholds, the built-in ones last; `database` is what the monitor looks at."""
+    """All thresholds, the built-in ones last; `database` is what its own monitor looks at."""
     watched = database is not None and database.sample_interval is not None
     found = (
-        _threshold(part, names, stages, writes, watched=watched)
+        _threshold(part, names, stages, writes, monitoring, watched=watched)
         for part in root.items("thresholds")
     )
     thresholds = [threshold for threshold in found if threshold is not None]
@@ -55,7 +58,10 @@ def _built_in(
             }
             for place in _places(metric, subject.partition(" ")[0], said, stages):
                 text = f"{subject} {metric} {limit}{place}"
-                threshold = replace(parse_threshold(text, names), built_in=True)
+                try:
+                    threshold = replace(parse_threshold(text, names), built_in=True)
+                except ThresholdError:
+                    continue  # a name is wrong, which is told where it stands
                 if stages_of(threshold, stages):
                     yield threshold
 
@@ -78,7 +84,13 @@ def _places(
 
 
 def _threshold(
-    part: Part, names: Names, stages: Sequence[Stage], writes: Sequence[WriteMix], *, watched: bool
+    part: Part,
+    names: Names,
+    stages: Sequence[Stage],
+    writes: Sequence[WriteMix],
+    monitoring: Monitoring | None,
+    *,
+    watched: bool,
 ) -> Threshold | None:
     check = part if isinstance(part.value, str) else part["check"]
     try:
@@ -88,10 +100,13 @@ def _threshold(
         return None
     if isinstance(part.value, dict):
         threshold = _with_abort(threshold, part)
-    if len(stages) == len(names.stages) and (unseen := _unseen(threshold, stages)):
+    unseen = _unseen(threshold, stages) or _never_recovering(threshold, stages, names)
+    if len(stages) == len(names.stages) and unseen:
         check.fault(*unseen)
     if threshold.subject == "postgres" and not watched:
         check.fault("no monitor looks at the database", "give the scenario a database to look at")
+    if threshold.subject in MONITORED and (unseen := unmonitored(threshold, stages, monitoring)):
+        check.fault(*unseen)
     mix = next((mix for mix in writes if mix.name == threshold.name), None)
     if mix is not None and threshold.operation and threshold.operation not in mix.weights:
         message = f"the mix of {mix.name} has no {threshold.operation}, so nothing could be judged"
@@ -134,6 +149,25 @@ def _unseen(threshold: Threshold, stages: Sequence[Stage]) -> tuple[str, str] | 
             "give a stage a rate, or a number of iterations",
         )
     return None
+
+
+def _never_recovering(
+    threshold: Threshold, stages: Sequence[Stage], names: Names
+) -> tuple[str, str] | None:
+    """Why there is no stage for a service to recover from."""
+    if (threshold.subject, threshold.metric) != ("mock", "recovery"):
+        return None
+    named = names.mocks.get(threshold.name or "")
+    seen = stages_of(threshold, stages)
+    if named is None or any(
+        stage in seen and stage.name in named and following.name not in named
+        for stage, following in pairwise(stages)
+    ):
+        return None
+    return (
+        f"the mock {threshold.name} names no stage here that is followed by one it does not name",
+        "such as fail: {status: 503, in: outage}, and a stage after it",
+    )
 
 
 def _is_planned(stage: Stage, subject: str) -> bool:

@@ -12,6 +12,7 @@ from stressrun.scenario.part import Part
 from stressrun.scenario.references import is_postgres
 
 _POSTGRES = re.compile(r"postgres(ql)?://|[a-z_]+ *=")
+_NOT_IN_URL = re.compile("[\x00-\x20\x7f]")
 _WHOLE = re.compile(r"\$\{\s*services\.([^.}\s]+)\.url\s*\}")
 
 
@@ -62,6 +63,8 @@ def _service_of(part: Part, services: Mapping[str, Plain]) -> str | None:
 
 
 def _http_problem(url: str) -> str:
+    if wrong := _NOT_IN_URL.search(url):
+        return f"{wrong[0]!r} cannot stand in a URL"
     try:
         split = urlsplit(url)
         port = split.port

@@ -50,6 +50,7 @@ class Launcher:
         env: Mapping[str, str],
         account: Account | None = None,
         death_signal: signal.Signals | None = signal.SIGKILL,
+        pass_fds: Sequence[int] = (),
         label: str = "",
     ) -> ServiceProcess:
         """Start what has been noted, in place of what it was before; call it on the main thread.
@@ -67,6 +68,7 @@ class Launcher:
             cwd=cwd,
             account=account,
             death_signal=death_signal,
+            pass_fds=pass_fds,
             label=label,
         )
         self._guardian.watch_group(process.pid)

@@ -188,6 +188,8 @@ async def end(
         family = relatives(leader, mark)
         for number in signals:
             _signal_group(leader, number)
+            # One that was stopped would not hear of it.
+            _signal_group(leader, signal.SIGCONT)
             with trio.move_on_after(grace):
                 while _group(leader):
                     await trio.sleep(_POLL)

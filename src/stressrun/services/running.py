@@ -30,6 +30,7 @@ from stressrun.scenario.model import (
     ExistingPostgres,
     ExistingService,
     Http,
+    MockService,
     Service,
 )
 from stressrun.services import embedded
@@ -57,7 +58,7 @@ def reserve(services: Sequence[Service]) -> dict[str, str]:
 
     Raises SetupError when no port is free, or a database URL cannot be read.
     """
-    ours = [s for s in services if isinstance(s, EmbeddedPostgres | CommandService)]
+    ours = [s for s in services if isinstance(s, EmbeddedPostgres | CommandService | MockService)]
     fixed = {service.port for service in ours if service.port is not None}
     ports = iter(free_ports(sum(service.port is None for service in ours), without=fixed))
     values: dict[str, str] = {}
@@ -65,7 +66,7 @@ def reserve(services: Sequence[Service]) -> dict[str, str]:
         match service:
             case EmbeddedPostgres():
                 found = _of_embedded(service, service.port or next(ports))
-            case CommandService():
+            case CommandService() | MockService():
                 found = _of_http(f"http://{LOOPBACK}:{service.port or next(ports)}")
             case ExistingPostgres():
                 found = _of_existing(str(substitute(service.url, values)))
@@ -170,12 +171,14 @@ class Services:
     ) -> None:
         """Start one after the other, each when the one before is ready.
 
-        `services` have their references resolved with the `values` that `reserve` gave; the one
-        at `base_url` is asked as `http` says. Raises SetupError, and RefusedError of the guard.
-        Call it on the main thread.
+        Mocks are left out: they are there before. `services` have their references resolved with
+        the `values` that `reserve` gave; the one at `base_url` is asked as `http` says. Raises
+        SetupError, and RefusedError of the guard. Call it on the main thread.
         """
         self._base_url, self._http = base_url, http
         for service in services:
+            if isinstance(service, MockService):
+                continue
             begin = time.monotonic()
             match service:
                 case EmbeddedPostgres():
@@ -204,6 +207,11 @@ class Services:
                     await self._undo(started)
                 except LedgerError as error:
                     self._told(error.message)
+
+    def pids(self) -> dict[str, int]:
+        """The number of each service's first process, by name."""
+        processes = (started.launched.process for started in self._started)
+        return {process.name: process.pid for process in processes if process is not None}
 
     def cpu_seconds(self) -> dict[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""

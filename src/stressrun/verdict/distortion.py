@@ -30,6 +30,7 @@ from stressrun.scenario.model import Arrivals, Scenario, Stage, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration
 from stressrun.verdict.figures import Windows, measured, time_of
+from stressrun.verdict.mocks import lag_of
 
 # Of a core; a worker's loop has no rest any more, and its answers wait to be read.
 SATURATED = 0.9
@@ -41,7 +42,7 @@ _RESOLUTION = 10_000.0
 class Distortion:
     """The `share` of a figure that is the generator's, and in words the figure with and without it.
 
-    `result` is the stage in which its lag was most, `load` is endpoints or writes.
+    `result` is the stage in which its lag was most, `load` is endpoints, writes or `mock NAME`.
     """
 
     share: float
@@ -60,11 +61,13 @@ def worst_distortion(
     at, but for stages of the closed model: whoever wants to know how much there can be has warnings
     instead. None: none has data.
 
-    Arrivals that the generator was too late for count as well, as a share of what was planned.
+    Arrivals that the generator was too late for count as well, as a share of what was planned, and
+    what mocks that answered late have added to the requests.
     """
     thresholds = [threshold for threshold in scenario.thresholds if is_latency(threshold)]
     found = [_missed(result) for result in results if result.books.missed]
     found += _of_windows(results, windows)
+    found += [distortion for result in results for distortion in _of_mocks(result, scenario)]
     found += [
         distortion
         for threshold in thresholds or _looked_at(scenario, results)
@@ -87,6 +90,28 @@ def _missed(result: StageResult) -> Distortion:
     planned = sum(row.planned for row in rows)
     told = f"it was too late for {missed:,} of {planned:,} arrivals in stage {result.stage.name}"
     return Distortion(missed / planned, told, result, "endpoints")
+
+
+def _of_mocks(result: StageResult, scenario: Scenario) -> Iterator[Distortion]:
+    """What the lag of each mock can have added to the mean of a stage's requests.
+
+    Calls have waited to be read as long as its loop was late for even instants, and their answers
+    to be sent.
+    """
+    requests = merged(*(row.response for row in result.requests(scenario)))
+    if not requests.total:
+        return
+    for name, calls in result.mocks.items():
+        answers = lag_of([calls])
+        late = answers.mean if answers.count else 0.0
+        late += calls.loop_lag.mean if calls.loop_lag.count else 0.0
+        added = late * answers.count / requests.count
+        if added > LEAST_LAG:
+            told = (
+                f"its answers were {format_duration(late / 1e9)} late on average in stage "
+                f"{result.stage.name}, where requests took {format_duration(requests.mean / 1e9)}"
+            )
+            yield Distortion(added / requests.mean, told, result, f"mock {name}")
 
 
 def _looked_at(scenario: Scenario, results: Iterable[StageResult]) -> Iterator[Threshold]:

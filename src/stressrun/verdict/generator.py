@@ -10,7 +10,7 @@ from stressrun.load.stage import StageResult, WorkerUse
 from stressrun.scenario.model import Scenario
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_duration, format_share
-from stressrun.verdict.distortion import SATURATED, longest_stop, worst_distortion
+from stressrun.verdict.distortion import SATURATED, Distortion, longest_stop, worst_distortion
 from stressrun.verdict.figures import Windows
 from stressrun.verdict.judgement import Fault
 from stressrun.verdict.thresholds import Evaluation, evaluate
@@ -92,12 +92,26 @@ def _fault(
     looked_at = [result for result in results if result.stage in stages]
     if threshold.metric == "distortion":
         found = worst_distortion(scenario, looked_at, windows)
+        if found is not None and found.load.startswith("mock "):
+            return _of_mock(found)
         if found is not None:
             why, remedy = explanation(found.result, found.load)
             return Fault(f"{why}: {found.told}", remedy)
     worst = max(looked_at, key=_longest_stop)
     why, remedy = explanation(worst)
     return Fault(f"{why} in stage {worst.stage.name}: {threshold.text} does not hold", remedy)
+
+
+def _of_mock(found: Distortion) -> Fault:
+    """A mock that was too late: its times are in those of the service."""
+    calls = found.result.mocks[found.load.removeprefix("mock ")]
+    if calls.cpu_share >= SATURATED:
+        why = f"the {found.load} used {format_share(calls.cpu_share)} of its core"
+    else:
+        why = f"the {found.load} waited for a core"
+    return Fault(
+        f"{why}: {found.told}", f"lower the load, or run less beside it on {_cores(found.result)}"
+    )
 
 
 def _longest_stop(result: StageResult) -> float:

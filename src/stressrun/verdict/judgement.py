@@ -8,6 +8,7 @@ from shlex import quote
 from signal import Signals
 
 from stressrun.errors import ExitCode, StressrunError
+from stressrun.scenario.figures import MONITORED
 from stressrun.units import format_share
 from stressrun.verdict.baseline import Against
 from stressrun.verdict.comparison import Finding
@@ -206,7 +207,9 @@ def _failed(failed: Sequence[Evaluation]) -> Judgement:
     more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
     detail = f" ({first.detail})" if first.detail else ""
     remedy = "the stages' tables show where it begins"
-    if first.value is None:
+    if first.value is None and first.threshold.subject in MONITORED:
+        remedy = "it has no data, which fails: the lines of its stage say what was not seen"
+    elif first.value is None:
         remedy = "it has no data, which fails: a p99 needs 100 values, a p95 needs 20"
     elif first.threshold.built_in:
         remedy = (

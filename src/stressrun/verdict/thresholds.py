@@ -9,12 +9,14 @@ from types import MappingProxyType
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.figures import LOADS, is_latency
+from stressrun.scenario.figures import LOADS, MONITORED, is_latency
 from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_share
 from stressrun.verdict.distortion import worst_distortion
 from stressrun.verdict.figures import Windows, measured, of_generator, of_load, of_postgres
+from stressrun.verdict.mocks import of_mock, recoveries, worst_recovery
+from stressrun.verdict.monitored import of_monitored
 
 # In a stage with more failures nothing is said of latencies.
 _MOST_ERRORS = 0.2
@@ -76,8 +78,12 @@ def _evaluate(
         value = of_load(threshold.metric, row, elapsed)
         if threshold.metric == "achieved":
             detail = f"{row.dropped:,} dropped, {row.interrupted:,} interrupted"
+    elif threshold.subject == "mock":
+        value, detail = _of_mock(threshold, scenario, results, looked_at)
     elif threshold.subject == "postgres":
         value = of_postgres(threshold.metric, looked_at)
+    elif threshold.subject in MONITORED:
+        value, detail = of_monitored(threshold, looked_at)
     elif threshold.metric == "distortion":
         distortion = worst_distortion(scenario, looked_at, windows)
         value = 0.0 if distortion is None else distortion.share
@@ -88,6 +94,28 @@ def _evaluate(
     if is_latency(threshold) and (failing := _failing(threshold, scenario, looked_at)):
         passed, detail = False, failing
     return Evaluation(threshold, value, passed, "" if passed else detail)
+
+
+def _of_mock(
+    threshold: Threshold,
+    scenario: Scenario,
+    results: Sequence[StageResult],
+    looked_at: Sequence[StageResult],
+) -> tuple[float | None, str]:
+    """The figure of a mock, and which stage's recovery it is."""
+    assert threshold.name is not None
+    if threshold.metric != "recovery":
+        return of_mock(threshold.metric, threshold.name, looked_at, scenario), ""
+    names = {result.stage.name for result in looked_at}
+    found = [
+        each
+        for each in recoveries(results, scenario)
+        if each.mock == threshold.name and each.stage in names
+    ]
+    never = next((each for each in found if each.seconds is None), None)
+    if never is not None:
+        return None, f"{never.following} ended with more failing than before {never.stage}"
+    return worst_recovery(found), ""
 
 
 def _all_of(threshold: Threshold, scenario: Scenario, results: Iterable[StageResult]) -> Row:

@@ -22,7 +22,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"a SHOP_… variable is wrong: {error}")
     uvicorn.run(
-        create_app(database_url, slowness),
+        create_app(database_url, slowness, os.environ.get("PAYMENTS_URL")),
         host="127.0.0.1",
         port=int(port),
         access_log=False,

@@ -16,13 +16,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from stressrun.demo.checkout.access import AccessCount
+from stressrun.demo.checkout.payments import PaymentError, payments_at
 from stressrun.demo.checkout.shop import SCHEMA, Pool, Shop
 from stressrun.demo.checkout.slowness import Slowness
 
 POOL_SIZE = 8
 
 
-def create_app(database_url: str, slowness: Slowness) -> ASGIApp:
+def create_app(database_url: str, slowness: Slowness, payments_url: str | None = None) -> ASGIApp:
     """The service over a database; at its start the pool opens and the tables are made."""
     pool: Pool = AsyncConnectionPool(
         database_url,
@@ -32,7 +33,8 @@ def create_app(database_url: str, slowness: Slowness) -> ASGIApp:
         open=False,
         kwargs={"autocommit": True, "row_factory": dict_row},
     )
-    shop = Shop(pool, slowness)
+    payments = payments_at(payments_url)
+    shop = Shop(pool, slowness, payments)
     routes = [
         Route("/healthz", shop.health),
         Route("/products", shop.list_products),
@@ -53,11 +55,16 @@ def create_app(database_url: str, slowness: Slowness) -> ASGIApp:
                 await connection.execute("select pg_advisory_xact_lock(hashtext('checkout'))")
                 await connection.execute(SCHEMA)
             yield
+        await payments.close()
 
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refused, OperationalError: _unavailable},
+        exception_handlers={
+            HTTPException: _refused,
+            OperationalError: _unavailable,
+            PaymentError: _unpaid,
+        },
     )
     return AccessCount(app, routes)
 
@@ -65,6 +72,10 @@ def create_app(database_url: str, slowness: Slowness) -> ASGIApp:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _unpaid(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, 502)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from stressrun.demo.checkout import validation
+from stressrun.demo.checkout.payments import Payments
 from stressrun.demo.checkout.slowness import Slowness
 
 POPULAR_PRODUCTS = 3
-AUTHORISATION_SECONDS = 0.02
 
 SCHEMA = """
 create table if not exists products (
@@ -65,9 +65,10 @@ class Json(JSONResponse):
 class Shop:
     """The endpoints over one connection pool."""
 
-    def __init__(self, pool: Pool, slowness: Slowness) -> None:
+    def __init__(self, pool: Pool, slowness: Slowness, payments: Payments) -> None:
         self._pool = pool
         self._slowness = slowness
+        self._payments = payments
 
     async def health(self, request: Request) -> Json:
         async with self._pool.connection(timeout=1) as connection:
@@ -143,7 +144,7 @@ class Shop:
                 if item["stock"] < item["quantity"]:
                     raise HTTPException(409, f"product {item['id']} is out of stock")
             total = sum((item["price"] * item["quantity"] for item in items), Decimal())
-            await _authorise_payment(total)
+            await self._payments.authorise(total)
             await asyncio.sleep(self._slowness.lock_seconds)
             await connection.execute(
                 "update products p set stock = p.stock - i.quantity"
@@ -167,11 +168,6 @@ class Shop:
                 "delete from carts where created_by = %s", [created_by]
             )
         return Json({"deleted": deleted.rowcount})
-
-
-async def _authorise_payment(total: Decimal) -> None:
-    """Wait as long as a card network takes to answer; this shop's always says yes."""
-    await asyncio.sleep(AUTHORISATION_SECONDS)
 
 
 async def _lock_cart(connection: Connection, cart_id: int) -> DictRow | None:

@@ -6,7 +6,7 @@ shares are fractions of one, sizes are bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stressrun.scenario.model.database import (
     Column,
@@ -25,8 +25,27 @@ from stressrun.scenario.model.judging import (
     SqlQuestion,
     Threshold,
 )
+from stressrun.scenario.model.mocks import (
+    Between,
+    Delay,
+    MockAnswer,
+    MockFailure,
+    MockLatency,
+    MockLimit,
+    MockRoute,
+    MockService,
+    Percentiles,
+    When,
+)
+from stressrun.scenario.model.monitoring import (
+    Exporter,
+    Monitoring,
+    NamedProcess,
+    PrometheusServer,
+)
 from stressrun.scenario.model.preparing import (
     CommandSeeding,
+    OwnedRows,
     RequestSeeding,
     RequestTeardown,
     SeedingStep,
@@ -64,13 +83,16 @@ from stressrun.scenario.model.requests import (
     Step,
     Think,
     Tls,
+    Undo,
 )
+from stressrun.scenario.model.safety import Budget
 from stressrun.scenario.model.services import (
     CommandService,
     EmbeddedPostgres,
     ExistingPostgres,
     ExistingService,
     Readiness,
+    RealService,
     Service,
 )
 from stressrun.scenario.model.stages import (
@@ -89,7 +111,9 @@ __all__ = [
     "Auth",
     "BasicAuth",
     "BearerAuth",
+    "Between",
     "Body",
+    "Budget",
     "Capture",
     "Column",
     "CommandSeeding",
@@ -98,11 +122,13 @@ __all__ = [
     "CountQuestion",
     "CsvFile",
     "Database",
+    "Delay",
     "EmbeddedPostgres",
     "Endpoint",
     "ExistingPostgres",
     "ExistingService",
     "Expect",
+    "Exporter",
     "Feeder",
     "FormBody",
     "FromCookie",
@@ -119,13 +145,25 @@ __all__ = [
     "JsonLinesFile",
     "Load",
     "Login",
+    "MockAnswer",
+    "MockFailure",
+    "MockLatency",
+    "MockLimit",
+    "MockRoute",
+    "MockService",
+    "Monitoring",
     "MultipartBody",
     "MultipartPart",
     "NamedOperation",
+    "NamedProcess",
+    "OwnedRows",
+    "Percentiles",
+    "PrometheusServer",
     "Query",
     "Ramp",
     "RawBody",
     "Readiness",
+    "RealService",
     "Request",
     "RequestQuestion",
     "RequestSeeding",
@@ -145,7 +183,9 @@ __all__ = [
     "Think",
     "Threshold",
     "Tls",
+    "Undo",
     "Users",
+    "When",
     "WriteMix",
 ]
 
@@ -155,7 +195,7 @@ class Scenario:
     """A whole scenario; `services` stand in the order in which they are started.
 
     `seeding` is all that is done before the first stage, in its order, the tables of write mixes
-    among it.
+    among it. Without `monitoring` neither processes nor the host are looked at.
     """
 
     name: str
@@ -179,6 +219,12 @@ class Scenario:
     teardown: tuple[Teardown, ...]
     report_interval: float
     compare: Comparing
+    monitoring: Monitoring | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def mocks(self) -> tuple[MockService, ...]:
+        return tuple(service for service in self.services if isinstance(service, MockService))
 
     @property
     def database_url(self) -> str | None:

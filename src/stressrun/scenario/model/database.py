@@ -83,7 +83,7 @@ class Database:
 
     `min_free_connections` stay free on the server. Timeouts are in seconds: 0 is none, and with
     `statement_timeout` None the server's own holds. `sample_interval` is the monitor's; None: it
-    does not run.
+    does not run. `require_sentinel`: without one it is refused.
     """
 
     url: str
@@ -92,3 +92,4 @@ class Database:
     lock_timeout: float = 30.0
     idle_in_transaction_timeout: float = 60.0
     sample_interval: float | None = 0.1
+    require_sentinel: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stressrun.data.checks import Check
@@ -32,6 +33,11 @@ class Threshold:
     after: float = 0.0
     built_in: bool = False
     place: tuple[str | int, ...] | None = None
+
+    @property
+    def written(self) -> str:
+        """The value as it is written."""
+        return re.split(r"[<>]=?", self.text)[-1].split()[0]
 
 
 @dataclass(frozen=True, slots=True)

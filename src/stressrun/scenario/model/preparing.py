@@ -44,8 +44,19 @@ class SqlTeardown:
 
 @dataclass(frozen=True, slots=True)
 class RequestTeardown:
+    """A request that removes; `gone` is a path at which nothing is found then."""
+
     method: str
     path: str
+    gone: str | None = None
 
 
-Teardown = SqlTeardown | RequestTeardown
+@dataclass(frozen=True, slots=True)
+class OwnedRows:
+    """Rows that the service wrote: their `column` holds the run's id."""
+
+    table: str
+    column: str
+
+
+Teardown = SqlTeardown | RequestTeardown | OwnedRows

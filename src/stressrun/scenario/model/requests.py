@@ -153,10 +153,19 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """The request that removes what another one made, with what that one captured."""
+
+    method: str
+    path: Template
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request; `name` is what reports call it.
 
     `timeout` is from the send to the end of the answer, `redirects` is how many are followed.
+    What it makes, its `undo` removes.
     """
 
     name: str
@@ -170,6 +179,7 @@ class Request:
     expect: Expect = field(default_factory=Expect)
     timeout: float = 30.0
     redirects: int = 0
+    undo: Undo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stressrun.scenario.model.mocks import MockService
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -55,4 +57,5 @@ class ExistingService:
     ready: Readiness
 
 
-Service = EmbeddedPostgres | ExistingPostgres | CommandService | ExistingService
+RealService = EmbeddedPostgres | ExistingPostgres | CommandService | ExistingService
+Service = RealService | MockService

@@ -1,6 +1,9 @@
 """What a database can do to a load, and what the run makes of it: told, counted, and ended."""
 
+from __future__ import annotations
+
 import json
+import re
 import secrets
 import signal
 import time
@@ -12,9 +15,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from aftermath import assert_clean, assert_survived
 from database_server import DatabaseServer, database_server
-from runs import PATIENCE, Ended, Run, assert_nothing_is_left, assert_told, stressrun
+from runs import PATIENCE, Ended, Run, row_of, stressrun
 
+from chaos_proxy import Chaos, chaos_proxy
 from stressrun.services.binaries import find_installation
 
 WRITTEN = Path(__file__).with_name("written.yaml")
@@ -25,6 +30,7 @@ MOST_CLIENTS = 20
 RESERVED = 3
 OURS = "application_name like 'stressrun/%'"
 WAITING = "wait_event_type = 'Lock'"
+READ_ONLY = "name = 'default_transaction_read_only'"
 LOADING = ", total "
 
 Client = psycopg.Connection
@@ -102,24 +108,12 @@ def all_waiting(url: str) -> Iterator[None]:
         holder.close()
 
 
-def row_of(ended: Ended, name: str = "rows.insert") -> dict[str, Any]:
-    (row,) = (row for row in ended.report["stages"][0]["rows"] if row["name"] == name)
-    return row  # type: ignore[no-any-return]
-
-
 def assert_rows_are_there(client: Client, row: dict[str, Any]) -> None:
     """The table has what is reported, and of what is unknown it may have all or nothing."""
     assert row["rows_added"] == BATCH * row["succeeded"]
     beyond = count(client, "written") - row["rows_added"]
     assert 0 <= beyond <= BATCH * row["unknown"]
     assert beyond % BATCH == 0
-
-
-def clean(ended: Ended) -> None:
-    """Remove what a run has kept, or could not remove, and see that this is all."""
-    cleaned = stressrun(ended.directory, "clean", ended.run_id)
-    assert cleaned.code == 0, cleaned.output
-    assert_nothing_is_left(ended)
 
 
 # Conflicts: one mix that tries again, and one that does not.
@@ -151,9 +145,10 @@ def conflicting(directory: Path, url: str, patient: list[str], hasty: list[str])
     return Run(directory, "conflicts.yaml", TEST_DATABASE_URL=url)
 
 
-def assert_conflict(ended: Ended, kind: str, message: str) -> None:
+def assert_conflict(ended: Ended, url: str, kind: str, message: str) -> None:
     """One conflict in each mix: where it was not tried again, it has failed."""
-    assert_told(ended, 1, "threshold failed: write hasty errors <= 0%")
+    cause = "threshold failed: write hasty errors <= 0%"
+    assert_survived(ended, 1, cause, url=url, complete=True, grace=PATIENCE)
     patient, hasty = row_of(ended, "patient.change"), row_of(ended, "hasty.change")
     assert (patient["retried"], patient["errors"], patient["samples"]) == (1, {}, [])
     assert patient["succeeded"] == patient["planned"] >= 1
@@ -163,7 +158,6 @@ def assert_conflict(ended: Ended, kind: str, message: str) -> None:
     assert "1 tried again after a conflict" in ended.output
     assert f"hasty.change: 1 × {kind}\n" in ended.output
     assert f"first: {message}" in ended.output
-    assert_nothing_is_left(ended)
 
 
 def test_a_serialization_failure(tmp_path: Path, url: str, client: Client) -> None:
@@ -175,6 +169,7 @@ def test_a_serialization_failure(tmp_path: Path, url: str, client: Client) -> No
         until(lambda: sessions(client, WAITING) == 2)
     assert_conflict(
         run.end(),
+        url,
         "40001 serialization_failure",
         "could not serialize access due to concurrent update",
     )
@@ -192,7 +187,7 @@ def test_a_deadlock(tmp_path: Path, url: str, client: Client) -> None:
             threads.submit(_hold_and_want, url, held, wanted)
         until(lambda: count(client, "pg_stat_activity", WAITING) == 4)
         client.execute("select pg_advisory_unlock(0)")
-    assert_conflict(run.end(), "40P01 deadlock_detected", "deadlock detected")
+    assert_conflict(run.end(), url, "40P01 deadlock_detected", "deadlock detected")
 
 
 def _locking(number: int) -> str:
@@ -220,11 +215,11 @@ def test_terminated_backends_are_replaced(tmp_path: Path, url: str, client: Clie
     until(lambda: sessions(client) > WORKERS)
     run.signal(signal.SIGINT)
     ended = run.end()
-    assert_told(ended, 130, "stopped by SIGINT")
+    assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True)
     row = row_of(ended)
     assert (row["errors"], row["unknown"]) == ({"57P01 admin_shutdown": WORKERS}, 0)
     assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
 
 
 @pytest.mark.faults
@@ -238,13 +233,13 @@ def test_a_server_that_restarts(tmp_path: Path, server: DatabaseServer, url: str
         until(lambda: count(client, "written") > before)
         run.signal(signal.SIGINT)
         ended = run.end()
-        assert_told(ended, 130, "stopped by SIGINT")
+        assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True)
         row = row_of(ended)
         assert row["unknown"] == WORKERS
         assert row["errors"].keys() <= {"no_connection"}
         assert f"rows.insert: {WORKERS} × unknown" in ended.output
         assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
 
 
 @pytest.mark.faults
@@ -257,11 +252,12 @@ def test_a_server_that_was_gone_for_a_good_part_of_a_stage(
         run.wait_for("connections: 0 active")
     server.start()
     ended = run.end()
-    assert_told(ended, 4, "the database took no connections for ")
+    cause = "the database took no connections for "
+    assert_survived(ended, 4, cause, url=url, kept=True, complete=True)
     assert ended.output.count("remedy: see the server's own log") == 1
     with connected(url) as client:
         assert_rows_are_there(client, row_of(ended))
-    clean(ended)
+    assert_clean(ended)
 
 
 @pytest.mark.faults
@@ -273,7 +269,8 @@ def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer
         cleaned = stressrun(tmp_path, "clean", ended.run_id)
     finally:
         server.start()
-    assert_told(ended, 4, "the database took no more connections at the end of stage load")
+    cause = "the database took no more connections at the end of stage load"
+    assert_survived(ended, 4, cause, url=url, kept=True)
     assert ended.report["verdict"] == "invalid"
     assert cleaned.code == 5
     assert "what run " + ended.run_id + " made in written could not be removed" in cleaned.output
@@ -282,22 +279,88 @@ def test_a_server_that_does_not_come_back(tmp_path: Path, server: DatabaseServer
     assert row["unknown"] <= WORKERS
     with connected(url) as client:
         assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
 
 
 @pytest.mark.faults
 def test_a_server_that_freezes(tmp_path: Path, server: DatabaseServer, url: str) -> None:
-    run = started(tmp_path, url, "--keep", "--set=database.monitor=false", GRACE="0s")
+    run = started(tmp_path, url, "--keep", GRACE="0s")
     with server.frozen():
         run.signal(signal.SIGINT)
         ended = run.end()
-    assert_told(ended, 130, "stopped by SIGINT")
+    # What was sent gets five seconds more to be cancelled in.
+    assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True, grace=5)
     row = row_of(ended)
     assert (row["failed"], row["interrupted"], row["unknown"]) == (0, 0, WORKERS)
     with connected(url) as client:
         until(lambda: sessions(client) == 0)
         assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
+
+
+# The way to the server.
+
+
+@pytest.mark.faults
+def test_connections_that_are_cut_amid_a_statement(
+    tmp_path: Path, server: DatabaseServer, url: str, client: Client
+) -> None:
+    with chaos_proxy(server.port) as proxy:
+        run = started(tmp_path, by(proxy.port, url), "--keep")
+        with all_waiting(url):
+            found = client.execute(f"select pid from pg_stat_activity where {OURS} and {WAITING}")
+            left = ", ".join(str(pid) for (pid,) in found)
+            proxy.cut()
+            # The server looks whether its clients are there, and ends what they have left.
+            until(lambda: sessions(client, f"pid in ({left})") == 0)
+            before = count(client, "written")
+        until(lambda: count(client, "written") > before)
+        run.signal(signal.SIGINT)
+        ended = run.end()
+        assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True)
+        row = row_of(ended)
+        assert row["unknown"] == WORKERS
+        assert_rows_are_there(client, row)
+        assert_clean(ended)
+
+
+@pytest.mark.faults
+def test_a_server_that_is_gone_without_a_word(
+    tmp_path: Path, server: DatabaseServer, url: str, client: Client
+) -> None:
+    with chaos_proxy(server.port) as proxy:
+        run = started(tmp_path, by(proxy.port, url), "--keep", GRACE="0s")
+        with all_waiting(url):
+            proxy.to_server = proxy.to_client = Chaos(stall=0)
+            run.signal(signal.SIGINT)
+            ended = run.end()
+        # The server hears of it no sooner than the network is there again.
+        proxy.to_server = proxy.to_client = Chaos()
+        proxy.cut()
+        assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True, grace=5)
+        row = row_of(ended)
+        assert (row["failed"], row["interrupted"], row["unknown"]) == (0, 0, WORKERS)
+        assert_rows_are_there(client, row)
+        assert_clean(ended)
+
+
+@pytest.mark.faults
+def test_a_monitor_that_is_refused(
+    tmp_path: Path, server: DatabaseServer, url: str, client: Client
+) -> None:
+    with chaos_proxy(server.port) as proxy:
+        # It is the last to connect.
+        proxy.most_connections = WORKERS + ASIDE - 1
+        ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=by(proxy.port, url), DURATION="1s")
+        assert_survived(ended, 0, url=url, complete=True)
+    assert row_of(ended)["errors"] == {}
+    database = ended.report["stages"][0]["database"]
+    assert database["samples"] == 0
+
+
+def by(port: int, url: str) -> str:
+    """The URL of the same database by another port."""
+    return re.sub(r":\d+/", f":{port}/", url)
 
 
 # A server that does not write.
@@ -314,13 +377,13 @@ def read_only(client: Client) -> Iterator[None]:
         client.execute("select pg_reload_conf()")
 
 
-def test_a_read_only_server_is_refused(tmp_path: Path, url: str, client: Client) -> None:
+def test_a_server_that_is_read_only_is_refused(tmp_path: Path, url: str, client: Client) -> None:
     with read_only(client):
         until(lambda: client.execute("show transaction_read_only").fetchone() == ("on",))
         ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=url)
-    assert_told(ended, 3, "its database cannot be written: its transactions are read only")
+    cause = "its database cannot be written: its transactions are read only"
+    assert_survived(ended, 3, cause, url=url)
     assert ended.report["stages"] == []
-    assert_nothing_is_left(ended)
 
 
 @pytest.mark.faults
@@ -337,15 +400,31 @@ def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client)
     until(lambda: sessions(client, writing) == WORKERS)
     run.signal(signal.SIGTERM)
     ended = run.end()
-    assert_told(ended, 143, "stopped by SIGTERM")
+    assert_survived(ended, 143, "stopped by SIGTERM", url=url, kept=True)
     row = row_of(ended)
     assert row["errors"].keys() == {"25006 read_only_sql_transaction"}
     assert row["unknown"] == 0
     assert " in a read-only transaction\n" in ended.output
     assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
     assert count(client, "written") == 0
     client.execute("drop table written")
+
+
+@pytest.mark.faults
+def test_a_server_that_stays_read_only(tmp_path: Path, url: str, client: Client) -> None:
+    run = started(tmp_path, url, GRACE="0s")
+    with read_only(client):
+        run.wait_for(" errors (100 %)")
+        run.signal(signal.SIGINT)
+        ended = run.end()
+        cause = "teardown could not remove everything: table written: what run "
+        # Teardown may be patient with a server that could recover.
+        assert_survived(ended, 5, cause, url=url, kept=True, grace=10)
+        assert ended.report["partial"] == "stopped by SIGINT"
+        assert "in a read-only transaction" in ended.report["cause"]
+    until(lambda: count(client, "pg_settings", f"{READ_ONLY} and setting = 'off'") == 1)
+    assert_clean(ended)
 
 
 # The floor.
@@ -354,9 +433,8 @@ def test_a_server_that_turns_read_only(tmp_path: Path, url: str, client: Client)
 @pytest.mark.faults
 def test_a_run_that_would_cross_the_floor_is_refused(tmp_path: Path, url: str) -> None:
     ended = stressrun(tmp_path, WRITTEN, TEST_DATABASE_URL=url, FLOOR="14")
-    assert_told(ended, 3, f"the run needs {WORKERS + ASIDE} connections")
+    assert_survived(ended, 3, f"the run needs {WORKERS + ASIDE} connections", url=url)
     assert "20 are free, and 14 must stay free (database.min_free_connections)" in ended.output
-    assert_nothing_is_left(ended)
 
 
 @pytest.mark.faults
@@ -379,17 +457,28 @@ def test_the_floor_is_kept_while_others_come_and_go(
     run.wait_for(f" {WORKERS} active, 0 idle, {WORKERS} at most;")
     run.signal(signal.SIGINT)
     ended = run.end()
-    assert_told(ended, 130, "stopped by SIGINT")
+    assert_survived(ended, 130, "stopped by SIGINT", url=url)
     pool = ended.report["stages"][0]["pool"]
     assert (pool["most"], pool["most_active"]) == (WORKERS, WORKERS)
     assert pool["least_allowed"] <= left
     assert pool["least_server_free"] <= floor
     assert f"; cut to {pool['least_allowed']} for a while" in ended.output
     assert row_of(ended)["errors"] == {}
-    assert_nothing_is_left(ended)
 
 
 # Signals.
+
+
+@pytest.mark.faults
+def test_a_lock_on_a_table_that_is_to_be_removed(tmp_path: Path, url: str, client: Client) -> None:
+    run = started(tmp_path, url, GRACE="0s")
+    dropping = "query like 'drop table%'"
+    with all_waiting(url):
+        run.signal(signal.SIGINT)
+        until(lambda: sessions(client, f"{dropping} and {WAITING}") == 1)
+        run.call()
+    ended = run.end()
+    assert_survived(ended, 130, "stopped by SIGINT", url=url)
 
 
 @pytest.mark.faults
@@ -400,11 +489,11 @@ def test_inserts_that_are_cancelled_are_not_in_the_table(
     with all_waiting(url):
         run.signal(signal.SIGINT)
         ended = run.end()
-    assert_told(ended, 130, "stopped by SIGINT")
+    assert_survived(ended, 130, "stopped by SIGINT", url=url, kept=True)
     row = row_of(ended)
     assert (row["failed"], row["interrupted"], row["unknown"]) == (0, WORKERS, 0)
     assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended)
 
 
 @pytest.mark.faults
@@ -417,9 +506,10 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, url: str, client: Client) 
         run.signal(signal.SIGINT)
         ended = run.end()
         until(lambda: sessions(client) == 0)
-    assert_told(ended, 130, "teardown could not remove everything: table written")
+    cause = "teardown could not remove everything: table written"
+    assert_survived(ended, 130, cause, url=url, kept=True, grace=0)
     assert ended.report["verdict"] == "interrupted"
     row = row_of(ended)
     assert row["unknown"] == WORKERS
     assert_rows_are_there(client, row)
-    clean(ended)
+    assert_clean(ended, left=True)

@@ -11,14 +11,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from runs import (
-    PATIENCE,
-    Run,
-    assert_nothing_is_left,
-    await_guardian,
-    processes_of,
-    stressrun,
-)
+from aftermath import assert_killed, assert_survived
+from runs import PATIENCE, Run, stressrun
 
 SCENARIO = """version: 1
 name: seeds
@@ -36,7 +30,6 @@ teardown: [{{sql: drop table kept}}]
 """
 
 HANGING = {
-    "sql": '{sql: "select pg_sleep(600)"}',
     "command": "{command: \"sh -c 'touch started; sleep 600'\"}",
     "request": "{request: POST /reset, timeout: 10m}",
     "table": "{table: large, rows: 100_000_000, columns: {data: {hex: 1KB}}}",
@@ -57,8 +50,6 @@ class Surroundings:
 
     def under_way(self, kind: str) -> bool:
         match kind:
-            case "sql":
-                return self.count("pg_stat_activity where query like 'select pg_sleep%'") > 0
             case "command":
                 return self._started.exists()
             case "request":
@@ -103,6 +94,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("kind", HANGING)
 def test_sigint_in_any_step_leaves_nothing(
     tmp_path: Path, surrounded: Surrounded, kind: str
@@ -113,14 +105,11 @@ def test_sigint_in_any_step_leaves_nothing(
     wait_until(lambda: around.under_way(kind))
     run.signal(signal.SIGINT)
     ended = run.end()
-    assert ended.code == 130, ended.output
-    assert "stopped by SIGINT" in ended.output
-    assert "Traceback" not in ended.output
-    assert_nothing_is_left(ended)
+    assert_survived(ended, 130, "stopped by SIGINT", url=around.url)
     assert around.tables() == 0
-    assert around.count("pg_stat_activity where application_name like 'stressrun/%'") == 0
 
 
+@pytest.mark.faults
 def test_a_command_does_not_outlive_a_killed_run(tmp_path: Path, surrounded: Surrounded) -> None:
     around = surrounded(HANGING["command"])
     run = Run(tmp_path, around.file)
@@ -128,11 +117,7 @@ def test_a_command_does_not_outlive_a_killed_run(tmp_path: Path, surrounded: Sur
     wait_until(lambda: around.under_way("command"))
     run.signal(signal.SIGKILL)
     ended = run.end()
-    await_guardian(ended.run_id)
-    assert processes_of(ended.run_id) == []
-    cleaned = stressrun(tmp_path, "clean", ended.run_id)
-    assert cleaned.code == 0, cleaned.output
-    assert_nothing_is_left(ended)
+    assert_killed(ended, around.url)
     assert around.tables() == 0
 
 
@@ -141,16 +126,19 @@ def test_a_step_that_fails_ends_the_run_and_undoes_the_steps_before(
 ) -> None:
     around = surrounded("{command: 'sh -c \"echo ${services.db.password} $DATABASE_URL; exit 3\"'}")
     ended = stressrun(tmp_path, around.file)
-    assert ended.code == 3, ended.output
-    cause, remedy = (
-        next(line for line in ended.output.splitlines() if line.startswith(word))
-        for word in ("cause: ", "remedy: ")
-    )
-    assert "` failed (exit status 3): *** postgresql://" in cause
-    assert f"{ended.run_id}/seeding-4.log" in remedy
+    cause = "` failed (exit status 3): *** postgresql://"
+    assert_survived(ended, 3, cause, url=around.url)
+    assert f"{ended.run_id}/seeding-4.log" in ended.report["remedy"]
     assert "***" in ended.output
     assert urlsplit(around.url).password not in ended.output
     assert "table never" not in ended.output
     assert ended.report["verdict"] == "error"
-    assert_nothing_is_left(ended)
+    assert around.tables() == 0
+
+
+def test_rows_that_the_database_refuses_half_way(tmp_path: Path, surrounded: Surrounded) -> None:
+    columns = "columns: {n: {constant: 1}}, indexes: [{columns: [n], unique: true}]"
+    around = surrounded(f"{{table: refused, rows: 100, {columns}}}")
+    ended = stressrun(tmp_path, around.file)
+    assert_survived(ended, 3, "refused", url=around.url)
     assert around.tables() == 0

@@ -81,6 +81,7 @@ class Poller:
         self.poll = self._epoll.poll
         self.register = self._epoll.register
         self.modify = self._epoll.modify
+        self.unregister = self._epoll.unregister
         self.arm = self._timer.arm
         self.timer_fired = self._timer.fired
 

@@ -1,0 +1,263 @@
+"""The server of a mock: one loop over an epoll, with all that is due in it.
+
+It sends each answer when it is due, and notes how much later it did. Instants are nanoseconds of
+the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections import Counter
+from contextlib import suppress
+from heapq import heappop, heappush
+
+from stressrun.http.poller import READ, Poller
+from stressrun.metrics.mock_calls import MockCalls, RouteCalls
+from stressrun.scenario.model import MockService
+from stressrun.services.mock.answers import closing, plain
+from stressrun.services.mock.connection import Answer, Connection
+from stressrun.services.mock.control import Control
+from stressrun.services.mock.request import Request
+from stressrun.services.mock.route import Outcome, Route
+
+_TICK = 20_000_000
+_PIECES = 10
+_MOST_ACCEPTED = 100
+# Until a connection may have been closed, where no more can be opened.
+_REST = 100_000_000
+_NEVER = 1 << 62
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Server:
+    """Answers the clients of a listening socket as a mock's routes say, and obeys the controller.
+
+    It ends when the controller is gone, unless it `stays` then.
+    """
+
+    def __init__(
+        self,
+        mock: MockService,
+        seed: int,
+        listener: socket.socket,
+        control: Control,
+        *,
+        stays: bool,
+    ) -> None:
+        self._routes = [
+            Route(route, seed, f"mock.{mock.name}.{number}")
+            for number, route in enumerate(mock.routes)
+        ]
+        self._offered = ", ".join(route.on for route in mock.routes)
+        self._listener = listener
+        self._control = control
+        self._stays = stays
+        self._poller = Poller()
+        self._connections: dict[int, Connection] = {}
+        self._due: list[tuple[int, int, Answer]] = []
+        self._numbered = 0
+        self._over = False
+        self._listens_again = _NEVER
+        self._next_tick = _NEVER
+        self._upcoming: tuple[int, str] | None = None
+        self._is_on = False
+        self._outside: Counter[str] = Counter()
+        self._calls = MockCalls()
+        self._begin()
+
+    def run(self) -> None:
+        """Serve until the controller is gone."""
+        poller, clock = self._poller, time.monotonic_ns
+        self._listener.setblocking(False)
+        poller.register(self._listener.fileno(), READ)
+        poller.register(self._control.descriptor, READ)
+        while not self._over:
+            poller.arm(self._next_instant())
+            events = poller.poll(-1)
+            now = clock()
+            self._look_at_the_clock(now)
+            for descriptor, happened in events:
+                connection = self._connections.get(descriptor)
+                if connection is not None:
+                    connection.happened(happened, now)
+                    self._forget_if_closed(connection)
+                else:
+                    self._beside_connections(descriptor)
+            self._send_due(clock())
+
+    # What connections ask for.
+
+    def serve(self, connection: Connection, request: Request, keeps: bool) -> None:
+        """Give a connection its answer; `keeps`: it is not the last one."""
+        for route in self._routes:
+            variables = route.variables(request)
+            if variables is not None:
+                outcome = route.call(request, variables)
+                break
+        else:
+            asked = f"{request.method} {request.path}"
+            self._calls.miss(asked)
+            text = f"the mock has no route for {asked}: {self._offered}"
+            route, outcome = None, Outcome(plain(404, text), 0)
+        answer = _answer(connection, request, route, outcome, keeps)
+        connection.answer(answer)
+        if outcome.fault == "hang":
+            return
+        if outcome.delay:
+            self.later(answer)
+        else:
+            self._make_ready(answer, time.monotonic_ns())
+
+    def refuse(self, kind: str) -> None:
+        """Count what could not be answered."""
+        self._calls.refused[kind] += 1
+
+    def later(self, answer: Answer) -> None:
+        """Make an answer ready when it is due, and have it sent."""
+        self._numbered += 1
+        heappush(self._due, (answer.due, self._numbered, answer))
+
+    def _make_ready(self, answer: Answer, now: int) -> None:
+        answer.ready = True
+        if answer.route is not None:
+            answer.route.books.lag.record(max(0, now - answer.due))
+            # The rest of a slow body is no news: it is as late as the client makes it.
+            answer.route = None
+
+    def _send_due(self, now: int) -> None:
+        while self._due and self._due[0][0] <= now:
+            answer = heappop(self._due)[2]
+            connection = answer.connection
+            if not connection.closed:
+                self._make_ready(answer, time.monotonic_ns())
+                connection.flush()
+                self._forget_if_closed(connection)
+
+    # The loop.
+
+    def _next_instant(self) -> int:
+        instant = min(self._next_tick, self._listens_again)
+        if self._upcoming is not None:
+            instant = min(instant, self._upcoming[0])
+        return min(instant, self._due[0][0]) if self._due else instant
+
+    def _look_at_the_clock(self, now: int) -> None:
+        if now >= self._next_tick:
+            self._calls.loop_lag.record(now - self._next_tick)
+            self._next_tick = now + _TICK
+        if self._upcoming is not None and now >= self._upcoming[0]:
+            stage = self._upcoming[1]
+            self._upcoming = None
+            self._begin(stage)
+            self._next_tick = now + _TICK
+        if now >= self._listens_again:
+            self._listens_again = _NEVER
+            self._poller.modify(self._listener.fileno(), READ)
+
+    def _beside_connections(self, descriptor: int) -> None:
+        if descriptor == self._listener.fileno():
+            self._accept()
+        elif descriptor == self._control.descriptor:
+            self._obey()
+        else:
+            self._poller.timer_fired()
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_ACCEPTED):
+            try:
+                client, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self.refuse("out of file descriptors")
+                    self._poller.modify(self._listener.fileno(), 0)
+                    self._listens_again = time.monotonic_ns() + _REST
+                return
+            with suppress(OSError):  # gone before it said anything
+                connection = Connection(client, self._poller, self)
+                self._connections[connection.descriptor] = connection
+
+    def _forget_if_closed(self, connection: Connection) -> None:
+        if connection.closed and self._connections.get(connection.descriptor) is connection:
+            del self._connections[connection.descriptor]
+
+    # The controller.
+
+    def _obey(self) -> None:
+        orders = self._control.receive()
+        if orders is None:
+            self._over = not self._stays
+            self._poller.unregister(self._control.descriptor)
+            return
+        for order in orders:
+            if order["do"] == "stage":
+                self._upcoming = order["start"], order["name"]
+            elif order["do"] == "end":
+                self._tell()
+
+    def _begin(self, stage: str | None = None) -> None:
+        """Count anew; a stage begins, or with None what is outside of all."""
+        if not self._is_on:
+            self._outside.update(self._calls.unmatched)
+        self._is_on = stage is not None
+        self._calls = MockCalls()
+        self._since = time.monotonic(), time.process_time()
+        for route in self._routes:
+            route.books = RouteCalls()
+            route.enter(stage)
+
+    def _tell(self) -> None:
+        """Tell what was counted in the stage, which has ended, or what went wrong outside."""
+        calls, is_on = self._calls, self._is_on
+        begin, cpu = self._since
+        calls.seconds, calls.cpu_seconds = time.monotonic() - begin, time.process_time() - cpu
+        calls.routes = {route.name: route.books for route in self._routes}
+        self._upcoming = None
+        self._begin()
+        self._next_tick = _NEVER
+        if not is_on:
+            calls = MockCalls(unmatched=self._outside)
+        with suppress(OSError):  # its end is told by the descriptor
+            self._control.send({"said": "calls", "calls": calls.wire()})
+
+
+def _answer(
+    connection: Connection, request: Request, route: Route | None, outcome: Outcome, keeps: bool
+) -> Answer:
+    """An outcome as what is sent, and when."""
+    content, head, status = outcome.message
+    fault = outcome.fault
+    if route is not None and fault in ("", "truncate", "slow_body"):
+        route.books.statuses[status] += 1
+    if request.method == "HEAD":
+        content = content[:head]
+    if not keeps:
+        head += len(closing(content)) - len(content)
+        content = closing(content)
+    parts, pause = [content], 0
+    if fault in ("reset", "close", "hang"):
+        parts = []
+    elif fault == "truncate":
+        parts = [content[: _middle(content, head)]]
+    elif fault == "slow_body":
+        parts = _pieces(content, head)
+        pause = round(outcome.seconds * 1e9 / max(1, len(parts) - 1))
+    ends = not keeps or fault in ("close", "truncate")
+    due = request.arrival + outcome.delay
+    return Answer(connection, parts, due, route, fault=fault, ends=ends, pause=pause)
+
+
+def _middle(content: bytes, head: int) -> int:
+    """Where to cut: in the body, or in the head of an answer that has none."""
+    return (head + len(content)) // 2 if len(content) > head else head // 2
+
+
+def _pieces(content: bytes, head: int) -> list[bytes]:
+    """The head, and the body in pieces; an answer without a body is in pieces as a whole."""
+    start = head if len(content) > head else 1
+    size = -(-(len(content) - start) // _PIECES)
+    pieces = [content[at : at + size] for at in range(start, len(content), size)]
+    return [content[:start], *pieces]

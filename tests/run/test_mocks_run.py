@@ -1,0 +1,176 @@
+"""Runs with mocked third parties, as a user has them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from runs import (
+    PATIENCE,
+    ROOT,
+    Ended,
+    Run,
+    assert_nothing_is_left,
+    assert_told,
+    await_guardian,
+    kept_run,
+    stressrun,
+)
+
+MOCKED = Path(__file__).with_name("mocked.yaml")
+PAYMENTS = ROOT / "scenarios" / "payments.yaml"
+SHORT = (
+    "--set=stages.calm.duration=1s",
+    "--set=stages.outage.duration=1s",
+    "--set=stages.after.duration=1s",
+    "--set=thresholds=[]",
+)
+
+
+def mock_process(run: Run, name: str = "pay") -> psutil.Process:
+    (found,) = (
+        process
+        for process in psutil.Process(run.process.pid).children()
+        if process.environ().get("STRESSRUN_SERVICE", "").endswith(f"/{name}")
+    )
+    return found
+
+
+def calls(ended: Ended, stage: int, route: int) -> dict[str, Any]:
+    (mock,) = ended.report["stages"][stage]["mocks"]
+    found: dict[str, Any] = mock["routes"][route]
+    return found
+
+
+def test_a_mock_fails_in_its_stage_and_what_it_counts_is_what_was_sent(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, MOCKED, "--report=markdown=page.md")
+    assert_told(ended, 0)
+    for number, stage in enumerate(ended.report["stages"]):
+        sent = {row["name"]: row["succeeded"] + row["failed"] for row in stage["rows"]}
+        sent["pay"] += sum(row["retried"] for row in stage["rows"] if row["name"] == "pay")
+        assert (sent["pay"], sent["look"]) == (
+            calls(ended, number, 0)["calls"],
+            calls(ended, number, 1)["calls"],
+        )
+    pay = next(row for row in ended.report["stages"][1]["rows"] if row["name"] == "pay")
+    failed = Counter(calls(ended, 1, 0)["failures"])
+    assert pay["errors"] == {"status 503": failed["status"], "reset": failed["reset"]}
+    assert calls(ended, 0, 0)["failures"] == {}
+    look = calls(ended, 1, 1)
+    assert Counter(look["statuses"])["429"] == look["limited"] > 0
+    (recovery,) = ended.report["recoveries"]
+    assert (recovery["mock"], recovery["stage"], recovery["following"]) == (
+        *("pay", "outage", "after"),
+    )
+    for shown in (ended.output, (tmp_path / "page.md").read_text()):
+        assert "after outage of mock pay: back at 0 % of failures" in shown
+        assert "made to fail" in shown
+    assert_nothing_is_left(ended)
+
+
+def test_a_port_that_is_taken_is_told_before_the_load(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = stressrun(tmp_path, MOCKED, f"--set=services.pay.port={port}")
+    assert_told(ended, 3, f"mock 'pay' cannot have its port {port}: Address already in use")
+    assert_nothing_is_left(ended)
+
+
+def test_requests_without_a_route_are_shown(tmp_path: Path) -> None:
+    ended = stressrun(
+        tmp_path,
+        MOCKED,
+        *SHORT,
+        "--set=services.pay.mock=[{on: GET /charges, respond: {body: none}}]",
+        "--set=endpoints.look.request=GET /a%1B[2J",
+    )
+    assert ended.code == 0, ended.output
+    assert "requests had no route: POST /charges" in ended.output
+    assert "\x1b" not in ended.output
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_mock_that_ends_makes_the_run_invalid(number: signal.Signals, tmp_path: Path) -> None:
+    run = Run(tmp_path, MOCKED, "--set=report.interval=250ms")
+    run.wait_for("stage outage")
+    run.wait_for(" s · endpoints ")
+    mock_process(run).send_signal(number)
+    ended = run.end()
+    cause = f"service pay ended by itself in stage outage (killed by {number.name})"
+    assert_told(ended, 4, cause)
+    assert ended.report["partial"] == cause
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_mock_that_says_nothing_makes_the_run_invalid(tmp_path: Path) -> None:
+    run = Run(tmp_path, MOCKED, "--set=http.timeout=1s")
+    run.wait_for("stage outage")
+    mock_process(run).send_signal(signal.SIGSTOP)
+    ended = run.end()
+    assert_told(ended, 4, "the mock pay has said nothing for 10 s")
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_mock_that_is_kept_goes_on_answering_and_clean_ends_it(tmp_path: Path) -> None:
+    with kept_run(tmp_path, MOCKED, *SHORT) as (ended, urls):
+        answer = httpx.post(f"{urls['pay']}/charges", json={"amount": 7})
+        assert (answer.status_code, answer.json()["amount"]) == (201, 7)
+        (process,) = [p for p in psutil.process_iter() if is_mock_of(p, ended.run_id)]
+        # Without its controller it still waits for clients, instead of looking again and again.
+        deadline = time.monotonic() + PATIENCE
+        while process.status() != psutil.STATUS_SLEEPING and time.monotonic() < deadline:
+            pass
+        assert process.status() == psutil.STATUS_SLEEPING
+
+
+def is_mock_of(process: psutil.Process, run_id: str) -> bool:
+    try:
+        return process.environ().get("STRESSRUN_SERVICE") == f"{run_id}/pay"
+    except psutil.Error:
+        return False
+
+
+@pytest.mark.faults
+def test_an_interrupted_run_leaves_no_mock(tmp_path: Path) -> None:
+    run = Run(tmp_path, MOCKED)
+    run.wait_for("stage outage")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130)
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_killed_run_leaves_no_mock_and_clean_strikes_it_out(tmp_path: Path) -> None:
+    run = Run(tmp_path, MOCKED)
+    run.wait_for("stage outage")
+    run.signal(signal.SIGKILL)
+    ended = run.end()
+    await_guardian(ended.run_id)
+    assert stressrun(tmp_path, "clean", "--all").code == 0
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
+def test_a_shop_tries_payments_again_while_their_service_fails(tmp_path: Path) -> None:
+    ended = stressrun(tmp_path, PAYMENTS, "--set=built_in_thresholds=false")
+    assert_told(ended, 0)
+    steady, outage = (ended.report["stages"][number]["mocks"][0] for number in (1, 2))
+    assert outage["amplification"] > 1.3 * steady["amplification"]
+    for stage in ended.report["stages"]:
+        (shop,) = (row for row in stage["rows"] if row["name"].endswith("/checkout"))
+        (mock,) = stage["mocks"]
+        answered = mock["routes"][0]["statuses"]
+        # One that the shop did not wait for is answered all the same.
+        assert answered["201"] >= shop["succeeded"]
+    assert_nothing_is_left(ended)
