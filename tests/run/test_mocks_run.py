@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,10 +14,8 @@ from runs import (
     PATIENCE,
     ROOT,
     Ended,
-    Run,
     assert_nothing_is_left,
     assert_told,
-    await_guardian,
     kept_run,
     stressrun,
 )
@@ -32,15 +28,6 @@ SHORT = (
     "--set=stages.after.duration=1s",
     "--set=thresholds=[]",
 )
-
-
-def mock_process(run: Run, name: str = "pay") -> psutil.Process:
-    (found,) = (
-        process
-        for process in psutil.Process(run.process.pid).children()
-        if process.environ().get("STRESSRUN_SERVICE", "").endswith(f"/{name}")
-    )
-    return found
 
 
 def calls(ended: Ended, stage: int, route: int) -> dict[str, Any]:
@@ -75,14 +62,6 @@ def test_a_mock_fails_in_its_stage_and_what_it_counts_is_what_was_sent(tmp_path:
     assert_nothing_is_left(ended)
 
 
-def test_a_port_that_is_taken_is_told_before_the_load(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        ended = stressrun(tmp_path, MOCKED, f"--set=services.pay.port={port}")
-    assert_told(ended, 3, f"mock 'pay' cannot have its port {port}: Address already in use")
-    assert_nothing_is_left(ended)
-
-
 def test_requests_without_a_route_are_shown(tmp_path: Path) -> None:
     ended = stressrun(
         tmp_path,
@@ -94,30 +73,6 @@ def test_requests_without_a_route_are_shown(tmp_path: Path) -> None:
     assert ended.code == 0, ended.output
     assert "requests had no route: POST /charges" in ended.output
     assert "\x1b" not in ended.output
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_mock_that_ends_makes_the_run_invalid(number: signal.Signals, tmp_path: Path) -> None:
-    run = Run(tmp_path, MOCKED, "--set=report.interval=250ms")
-    run.wait_for("stage outage")
-    run.wait_for(" s · endpoints ")
-    mock_process(run).send_signal(number)
-    ended = run.end()
-    cause = f"service pay ended by itself in stage outage (killed by {number.name})"
-    assert_told(ended, 4, cause)
-    assert ended.report["partial"] == cause
-    assert_nothing_is_left(ended)
-
-
-@pytest.mark.faults
-def test_a_mock_that_says_nothing_makes_the_run_invalid(tmp_path: Path) -> None:
-    run = Run(tmp_path, MOCKED, "--set=http.timeout=1s")
-    run.wait_for("stage outage")
-    mock_process(run).send_signal(signal.SIGSTOP)
-    ended = run.end()
-    assert_told(ended, 4, "the mock pay has said nothing for 10 s")
-    assert_nothing_is_left(ended)
 
 
 @pytest.mark.faults
@@ -138,27 +93,6 @@ def is_mock_of(process: psutil.Process, run_id: str) -> bool:
         return process.environ().get("STRESSRUN_SERVICE") == f"{run_id}/pay"
     except psutil.Error:
         return False
-
-
-@pytest.mark.faults
-def test_an_interrupted_run_leaves_no_mock(tmp_path: Path) -> None:
-    run = Run(tmp_path, MOCKED)
-    run.wait_for("stage outage")
-    run.signal(signal.SIGINT)
-    ended = run.end()
-    assert_told(ended, 130)
-    assert_nothing_is_left(ended)
-
-
-@pytest.mark.faults
-def test_a_killed_run_leaves_no_mock_and_clean_strikes_it_out(tmp_path: Path) -> None:
-    run = Run(tmp_path, MOCKED)
-    run.wait_for("stage outage")
-    run.signal(signal.SIGKILL)
-    ended = run.end()
-    await_guardian(ended.run_id)
-    assert stressrun(tmp_path, "clean", "--all").code == 0
-    assert_nothing_is_left(ended)
 
 
 @pytest.mark.faults
