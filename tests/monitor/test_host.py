@@ -103,3 +103,16 @@ def test_a_real_host_tells_of_itself() -> None:
     # Nothing of how they grow: on Linux, times of idle cores can go back.
     assert min(host.user, host.system, host.passed, host.context_switches) > 0
     assert host.memory > host.available > 0
+
+
+@pytest.mark.parametrize("error", [ValueError("not sure how"), NotImplementedError(), OSError()])
+def test_disks_that_cannot_be_read_hide_no_host(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def unreadable() -> None:
+        raise error
+
+    monkeypatch.setattr("psutil.disk_io_counters", unreadable)
+    host = sample(0)
+    assert (host.disk_read, host.disk_written) == (None, None)
+    assert host.memory > 0

@@ -93,6 +93,21 @@ async def test_what_is_no_metrics_is_told_once(
     assert all(series.increase is None and series.mean is None for series in found.series)
 
 
+async def test_a_pattern_that_searches_for_ever_is_told_and_the_other_series_are_read(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stressrun.data.bounded.LIMIT", 0.05)
+    slow = 'done_total{by=~"(a+)+$"}'
+    monkeypatch.setitem(SERIES, "done", parse_selector(slow))
+
+    async def answer(_: Exchange) -> bytes:
+        return answered(f'done_total{{by="{"a" * 64}!"}} 1\nheap 1\n'.encode())
+
+    done, heap = (await scraped(nursery, answer, looks=2)).series
+    assert done.missing.startswith(f"a pattern of {slow}: the search for it took longer than 1 s")
+    assert heap.last == 1
+
+
 async def test_an_exporter_that_dies_leaves_no_figures_and_one_gap(nursery: trio.Nursery) -> None:
     answers = 0
 

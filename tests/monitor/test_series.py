@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stressrun.metrics.scraped import Series
-from stressrun.monitor.exposition import Read, UnreadableError, read
+from stressrun.monitor import series as series_module
+from stressrun.monitor.exposition import Read, Reader, UnreadableError
 from stressrun.monitor.series import Increase, SeriesWatch
 from stressrun.scenario.selector import parse_selector
 
@@ -20,6 +21,10 @@ requests_total{path="/a",status="200"} 10
 requests_total{path="/b",status="500"} 3 1700000000000
 requests_total{path="a \\"} b",status="503"} 1
 requests_totality 99
+# TYPE nginx_connections_accepted counter
+nginx_connections_accepted 41
+# TYPE nginx_connections_accepted_total gauge
+nginx_connections_accepted_total 5
 # TYPE heap gauge
 heap 1.5e+08
 # TYPE nothing gauge
@@ -46,7 +51,7 @@ untyped 8
 
 
 def found(selector: str, text: str = TEXT) -> Read | UnreadableError:
-    return read(text, {"it": parse_selector(selector)})["it"]
+    return Reader({"it": parse_selector(selector)}).read(text)["it"]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,8 @@ def found(selector: str, text: str = TEXT) -> Read | UnreadableError:
         ('requests_total{ path = "/b" , status!="200" }', "counter", [3]),
         ('requests_total{path="a \\"} b"}', "counter", [1]),
         ('requests_total{absent=""}', "counter", [10, 3, 1]),
+        ("nginx_connections_accepted", "counter", [41]),
+        ("nginx_connections_accepted_total", "gauge", [5]),
         ("heap", "gauge", [1.5e8]),
         ('took{path="/b"}', "histogram", [0, 1, 1]),
         ("took_count", "counter", [10, 1]),
@@ -219,3 +226,13 @@ def test_what_is_too_large_for_a_number_is_no_figure() -> None:
 
 def test_what_was_never_a_number_is_told() -> None:
     assert watched("nothing", TEXT).missing == "it was no number in any sample"
+
+
+def test_labels_with_ever_new_values_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_module, "_MOST_SERIES", 30)
+    texts = ["".join(f'x_total{{id="{scrape}-{n}"}} 1\n' for n in range(10)) for scrape in range(6)]
+    assert watched("x_total", *texts[:3]).increase == 20
+    for number in (4, 5, 6):
+        series = watched("x_total", *texts[:number])
+        assert series.increase is None
+        assert series.missing.startswith("more than 30 series of it came and went in the stage")

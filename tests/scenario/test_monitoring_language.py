@@ -125,7 +125,8 @@ monitor:
         ("thresholds: [host cpu < 1%]\nmonitor: false", "monitor: false, so that nothing looks"),
         (
             "thresholds: [process api memory_growth < 1MB/min]\nmonitor: {every: 5s}",
-            "no stage that it looks at is long enough to tell growth: 10 samples",
+            "only is too short to tell growth: that takes 10 samples\n"
+            "* make it at least 50.0 s long",
         ),
     ],
 )
@@ -170,3 +171,24 @@ def test_a_service_cannot_have_the_generator_s_name(tmp_path: Path) -> None:
     path.write_text(HEAD.replace("api", "generator"))
     with pytest.raises(ScenarioError, match="the load generator's own processes have this name"):
         load(path, environ={})
+
+
+@pytest.mark.parametrize("where", ["", " in short", " in long"])
+def test_growth_is_asked_of_stages_that_can_tell_it(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "scenario.yaml"
+    stages = "\n".join(
+        f"  - {{name: {name}, duration: {duration}, endpoints: {{vus: 1}}}}"
+        for name, duration in (("short", "5s"), ("long", "60s"))
+    )
+    head = HEAD.partition("stages:")[0]
+    threshold = f"process api memory_growth < 1MB/min{where}"
+    path.write_text(f"{head}stages:\n{stages}\nthresholds: [{threshold}]\n")
+    if where == " in long":
+        load(path, environ={})
+        return
+    with pytest.raises(ScenarioError) as error:
+        load(path, environ={})
+    (mistake,) = error.value.mistakes
+    assert mistake.message == "short is too short to tell growth: that takes 10 samples"
+    if not where:
+        assert mistake.hint == f"ask it of a longer stage: {threshold} in long"

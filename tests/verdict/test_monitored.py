@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stressrun.load.stage import StageResult
+from stressrun.metrics.gap import Gap
 from stressrun.scenario.threshold import Names, parse_threshold
 from stressrun.verdict.monitored import of_monitored
 from stressrun.verdict.thresholds import evaluate
@@ -95,6 +96,14 @@ def test_too_few_samples_say_nothing_of_growth() -> None:
     assert (value, why) == (None, "5 samples are too few to tell growth in stage peak")
 
 
+def test_memory_of_two_kinds_says_nothing_of_growth() -> None:
+    use = replace(API, growth=None, samples=50)
+    threshold = parse_threshold("process api memory_growth < 1MB/min", NAMES)
+    value, why = of_monitored(threshold, [result(processes=(use,))])
+    assert value is None
+    assert why.startswith("its memory could not be added up in the same way throughout in stage")
+
+
 def test_a_stage_that_no_monitor_saw_has_no_data() -> None:
     threshold = parse_threshold("host cpu < 1%", NAMES)
     seen, unseen = result(1), StageResult(STAGES[2], 2)
@@ -104,6 +113,10 @@ def test_a_stage_that_no_monitor_saw_has_no_data() -> None:
         "nothing was seen in stage peak",
     )
     assert of_monitored(threshold, []) == (None, "")
+    blind = result(host=None, processes=(), gaps=(Gap(0.0, 2.0, "it hangs"),))
+    for subject in ("host", "process api"):
+        threshold = parse_threshold(f"{subject} cpu < 1%", NAMES)
+        assert of_monitored(threshold, [blind]) == (None, "it hangs in stage peak")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ PROPORTIONAL, RESIDENT = "proportional", "resident"
 
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
-    """What a service's processes used, or others of one name; `kind` is whose they are.
+    """What a service's or mock's processes used, or others of one name; `kind` is whose they are.
 
     CPU is of one core. `memory` is proportional, of what processes share a part each (Pss), or
     resident: what is private to each, and once what the largest of them shares, so that what a

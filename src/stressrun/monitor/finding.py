@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from stressrun.data.bounded import TookTooLong
+from stressrun.monitor.patterns import Pattern
 from stressrun.monitor.proc import Process, ancestors, command_line, listening, sockets_of
 from stressrun.scenario.model import NamedProcess
 
@@ -84,18 +86,20 @@ class Running:
     def __init__(self, pattern: str, own: Collection[int]) -> None:
         self._own = own
         self._pattern = pattern
-        self._meant = re.compile(pattern)
+        self._meant = Pattern(re.compile(pattern).search)
 
     def __call__(self, every: Every) -> set[int]:
         unmeant = {*self._own, *ancestors(os.getpid(), every)}
-        found = {
-            pid
+        lines = {
+            pid: line
             for pid, process in every.items()
-            if not process.is_ended
-            and pid not in unmeant
-            and (line := command_line(pid))
-            and self._meant.search(line)
+            if not process.is_ended and pid not in unmeant and (line := command_line(pid))
         }
+        try:
+            meant = self._meant.found_in(lines.values())
+        except TookTooLong as slow:
+            raise NotThereError(f"{self._pattern!r} in command lines: {slow}") from None
+        found = {pid for pid, line in lines.items() if meant[line]}
         if not found:
             raise NotThereError(f"no process has a command line with {self._pattern!r} in it")
         return found

@@ -53,7 +53,7 @@ class Sample:
 def sample(instant: int) -> Sample:
     """The host now, in nanoseconds of the monotonic clock."""
     times, memory, swap = psutil.cpu_times(), psutil.virtual_memory(), psutil.swap_memory()
-    disk = psutil.disk_io_counters()
+    disk_read, disk_written = _disks()
     network = [
         counters for name, counters in psutil.net_io_counters(pernic=True).items() if name != "lo"
     ]
@@ -70,8 +70,8 @@ def sample(instant: int) -> Sample:
         memory=memory.total,
         swapped_in=swap.sin,
         swapped_out=swap.sout,
-        disk_read=None if disk is None else disk.read_bytes,
-        disk_written=None if disk is None else disk.write_bytes,
+        disk_read=disk_read,
+        disk_written=disk_written,
         received=sum(each.bytes_recv for each in network),
         sent=sum(each.bytes_sent for each in network),
         context_switches=psutil.cpu_stats().ctx_switches,
@@ -79,6 +79,15 @@ def sample(instant: int) -> Sample:
         memory_pressure=_pressure("memory"),
         io_pressure=_pressure("io"),
     )
+
+
+def _disks() -> tuple[int | None, int | None]:
+    """Bytes read and written; None where the system does not tell, or not as psutil knows it."""
+    try:
+        counters = psutil.disk_io_counters()
+    except Exception:  # psutil's own, or a ValueError: the rest of the host says as much without
+        counters = None
+    return (None, None) if counters is None else (counters.read_bytes, counters.write_bytes)
 
 
 def stalled(text: str) -> float | None:

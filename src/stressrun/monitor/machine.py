@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-import psutil
 import trio
 
+from stressrun.metrics.excerpt import MOST_OF_DETAIL, on_one_line
 from stressrun.metrics.gap import Gap
 from stressrun.metrics.usage import MachineUse
 from stressrun.monitor import host
@@ -33,20 +33,22 @@ _LATE = "no sample: the machine was too busy"
 
 
 class MachineMonitor:
-    """Looks at the processes of services, of the generator and of others, and at the host.
+    """Looks at the processes of services, mocks, the generator and others, and at the host.
 
-    `services` are the numbers of their first processes by name, `workers` those of the generator;
-    `helpers` are those of stressrun's other processes.
+    `services` and `mocks` are the numbers of their first processes by name, `workers` those of the
+    generator; `helpers` are those of stressrun's other processes.
     """
 
     def __init__(
         self,
         monitoring: Monitoring,
         services: Mapping[str, int],
+        mocks: Mapping[str, int],
         workers: Sequence[int],
         helpers: Sequence[int],
         mask: Callable[[str], str],
     ) -> None:
+        own = [*workers, *helpers, *mocks.values()]
         self._interval = monitoring.interval
         self._mask = mask
         self._eyes = _Eyes(
@@ -54,16 +56,16 @@ class MachineMonitor:
                 ProcessWatch(name, kind, find, _DEAREST * monitoring.interval)
                 for name, kind, find in (
                     *((name, "service", Started([pid])) for name, pid in services.items()),
+                    *((name, "mock", Started([pid])) for name, pid in mocks.items()),
                     *([(GENERATOR, "generator", Started(workers))] if workers else []),
-                    *(
-                        (each.name, "named", finder(each, [*workers, *helpers]))
-                        for each in monitoring.processes
-                    ),
+                    *((each.name, "named", finder(each, own)) for each in monitoring.processes),
                 )
             ],
             monitoring.interval,
         )
-        self._looking = trio.Semaphore(1)
+        # One that hangs keeps its turn until its thread has ended, even when nobody waits any more.
+        self._turns = trio.CapacityLimiter(1)
+        self._is_prepared = False
         self._began = 0.0
 
     async def run(self) -> None:
@@ -77,26 +79,23 @@ class MachineMonitor:
     async def prepare(self) -> None:
         """Before a stage: it begins now."""
         self._began = trio.current_time()
-        with trio.move_on_after(_BOUNDARY):
+        with trio.move_on_after(_BOUNDARY) as waiting:
             await self._do(self._eyes.start)
+        self._is_prepared = not waiting.cancelled_caught
 
     async def finish(self) -> MachineUse:
         """After a stage has drained: what there was."""
         with trio.move_on_after(_BOUNDARY):
-            found = await self._do(self._eyes.finish)
-            return found.masked(self._mask)
+            # Else it would be of a time that began before the stage, or in the middle of it.
+            if self._is_prepared:
+                found = await self._do(self._eyes.finish)
+                return found.masked(self._mask)
         gap = Gap(0.0, trio.current_time() - self._began, _HANGS)
         return MachineUse(self._interval, 0, 0.0, (gap,), (), None)
 
     async def _do(self, look: Callable[[], T]) -> T:
-        """In a thread: a look takes some milliseconds, and reading may hang where disks do.
-
-        One that hangs keeps its turn for ever, even when nobody waits for it any more.
-        """
-        await self._looking.acquire()
-        found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
-        self._looking.release()
-        return found
+        """In a thread: a look takes some milliseconds, and reading may hang where disks do."""
+        return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=self._turns)
 
 
 class _Eyes:
@@ -128,9 +127,7 @@ class _Eyes:
         now = time.monotonic_ns()
         if now - self._looked_at > self._patience:
             self._gaps.add(self._looked_at, now, _LATE)
-        every = processes()
-        for watch in self._watches:
-            watch.see(now, every)
+        self._look_at_processes(now)
         seen = self._host_now()
         if self._host is not None and seen is not None:
             self._host.see(seen)
@@ -153,9 +150,26 @@ class _Eyes:
             host=None if self._host is None else self._host.finish(),
         )
 
+    def _look_at_processes(self, now: int) -> None:
+        try:
+            every = processes()
+        except Exception as error:  # whatever the system says there: it must end no run
+            for watch in self._watches:
+                watch.miss(now, _told(error))
+            return
+        for watch in self._watches:
+            try:
+                watch.see(now, every)
+            except Exception as error:  # as above
+                watch.miss(now, _told(error))
+
     def _host_now(self) -> host.Sample | None:
         try:
             return host.sample(time.monotonic_ns())
-        except (OSError, psutil.Error, NotImplementedError, AttributeError) as error:
-            self._gaps.add(self._looked_at, time.monotonic_ns(), f"the host: {error}")
+        except Exception as error:  # as above
+            self._gaps.add(self._looked_at, time.monotonic_ns(), f"the host: {_told(error)}")
             return None
+
+
+def _told(error: Exception) -> str:
+    return on_one_line(f"{type(error).__name__}: {error}", MOST_OF_DETAIL)

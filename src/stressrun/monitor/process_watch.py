@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
-from stressrun.metrics.trend import Trend
-from stressrun.metrics.usage import PROPORTIONAL, RESIDENT, ProcessUse
+from stressrun.metrics.usage import ProcessUse
 from stressrun.monitor.consumption import Member, Members, Used, used
 from stressrun.monitor.finding import Every, Finder, NotThereError
 from stressrun.monitor.gaps import Gaps
-from stressrun.monitor.proc import Holding, Process, family, holding, proportional
+from stressrun.monitor.memory import MemoryWatch
+from stressrun.monitor.proc import Process, family, holding
 
 # CPU is counted in hundredths of a second, which say little of a time much shorter than a second.
 _LEAST = 500_000_000
@@ -19,16 +16,14 @@ _LEAST = 500_000_000
 class ProcessWatch:
     """Looks at the processes of a name, and gathers what a stage of it comes to.
 
-    Instants are nanoseconds of the monotonic clock. Its memory is proportional, until a stage at
-    whose start the kernel takes more than `most` seconds to add that up.
+    Instants are nanoseconds of the monotonic clock; `most` is what `MemoryWatch` may take.
     """
 
     def __init__(self, name: str, kind: str, find: Finder, most: float) -> None:
         self.name = name
         self._kind = kind
         self._find = find
-        self._most = most
-        self._memory_kind = PROPORTIONAL
+        self._memory = MemoryWatch(most)
         self._roots: set[tuple[int, int]] = set()
         self._members: Members | None = None
         self.start(0)
@@ -39,11 +34,10 @@ class ProcessWatch:
         self._samples = self._restarts = 0
         self._used = self._lately = Used()
         self._cpu_max: float | None = None
-        self._memory_sum = self._memory_max = self._threads = self._processes = 0
+        self._threads = self._processes = 0
         self._descriptors: int | None = 0
-        self._trend = Trend()
         self._gaps = Gaps()
-        self._memory_kind = self._affordable()
+        self._memory.start(self._members or {})
 
     def see(self, now: int, every: Every) -> None:
         """Look, at all processes of an instant."""
@@ -86,10 +80,10 @@ class ProcessWatch:
             gaps=self._gaps.since(self._began),
             cpu=cpu,
             cpu_max=cpu if self._cpu_max is None else self._cpu_max,
-            memory=self._memory_sum / samples if seen else None,
-            memory_max=self._memory_max if seen else None,
-            memory_kind=self._memory_kind,
-            growth=self._trend.growth(),
+            memory=self._memory.mean,
+            memory_max=self._memory.largest,
+            memory_kind=self._memory.kind,
+            growth=self._memory.growth,
             threads=self._threads if seen else None,
             descriptors=self._descriptors if seen else None,
             processes=self._processes if seen else None,
@@ -117,11 +111,8 @@ class ProcessWatch:
     def _add(self, now: int, members: Members) -> None:
         alive = [member for member in members.values() if not member.process.is_ended]
         has = [member.holding for member in alive if member.holding is not None]
-        memory = self._memory(alive, has)
         self._samples += 1
-        self._memory_sum += memory
-        self._memory_max = max(self._memory_max, memory)
-        self._trend.add((now - self._began) / 1e9, memory)
+        self._memory.see((now - self._began) / 1e9, alive)
         self._threads = max(self._threads, sum(member.process.threads for member in alive))
         self._processes = max(self._processes, len(alive))
         counts = [each.descriptors for each in has]
@@ -130,27 +121,6 @@ class ProcessWatch:
             self._descriptors = None
         elif self._descriptors is not None:
             self._descriptors = max(self._descriptors, sum(told))
-
-    def _affordable(self) -> str:
-        """The kind of memory that can be read at each look, from one stage to the next the same."""
-        if self._memory_kind == RESIDENT:
-            return RESIDENT
-        begin = time.thread_time()
-        try:
-            for member in (self._members or {}).values():
-                proportional(member.process.pid)
-        except OSError:
-            return RESIDENT
-        return PROPORTIONAL if time.thread_time() - begin <= self._most else RESIDENT
-
-    def _memory(self, alive: Sequence[Member], has: Sequence[Holding]) -> int:
-        if self._memory_kind == PROPORTIONAL:
-            try:
-                return sum(proportional(member.process.pid) for member in alive)
-            except OSError:
-                # One of another user has come. What was added up before is of another kind.
-                self._memory_kind, self._trend = RESIDENT, Trend()
-        return sum(each.private for each in has) + max((each.shared for each in has), default=0)
 
     def _storage(self, size: int | None) -> int | None:
         return max(0, size) if self._samples and size is not None else None

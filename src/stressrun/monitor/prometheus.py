@@ -18,7 +18,7 @@ from stressrun.errors import StressrunError
 from stressrun.http.client import BY_DEFAULT, fetch_text
 from stressrun.metrics.excerpt import MOST_OF_DETAIL, on_one_line
 from stressrun.metrics.scraped import QUERY, Scraped, Series
-from stressrun.monitor.exposition import Read, UnreadableError, read
+from stressrun.monitor.exposition import Read, Reader, UnreadableError
 from stressrun.monitor.gaps import Gaps
 from stressrun.monitor.series import SeriesWatch
 from stressrun.safety.guard import Guard
@@ -76,6 +76,7 @@ class Scraper:
         self, exporter: Exporter, interval: float, access: Access, mask: Callable[[str], str]
     ) -> None:
         self._exporter = exporter
+        self._reader = Reader(exporter.series)
         self._interval = interval
         self._access = access
         self._mask = mask
@@ -125,7 +126,7 @@ class Scraper:
                 text = await answer(self._exporter.url, self._access, _SCRAPING, _TEXT)
                 # In a thread, since there may be thousands of lines.
                 found = await trio.to_thread.run_sync(
-                    read, text, self._exporter.series, abandon_on_cancel=True
+                    self._reader.read, text, abandon_on_cancel=True
                 )
             except (StressrunError, UnreadableError) as error:
                 self._miss(_told(error, self._mask))

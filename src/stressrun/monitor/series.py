@@ -10,6 +10,9 @@ from stressrun.metrics.scraped import COUNTER, HISTOGRAM, Buckets, Series
 from stressrun.monitor.exposition import AbsentError, Labels, Read, UnreadableError
 from stressrun.scenario.selector import Selector
 
+# What comes and goes is remembered for a stage: labels whose values are ever new would fill memory.
+_MOST_SERIES = 50_000
+
 
 class Increase:
     """How much counters have grown, each by its labels: those that begin anew count from zero."""
@@ -56,7 +59,7 @@ class SeriesWatch:
         self._name = name
         self._selector = selector
         self._kind = ""
-        self._missing = ""
+        self._missing = self._gave_up = ""
         self._values = Increase()
         self._sums = Increase()
         self._number = 0
@@ -67,6 +70,8 @@ class SeriesWatch:
 
     def see(self, found: Read | UnreadableError) -> None:
         """Take what a scrape found."""
+        if self._gave_up:
+            return
         if isinstance(found, AbsentError):
             # What is counted for the first time appears then, and has been nothing before.
             self._values.see({})
@@ -80,6 +85,8 @@ class SeriesWatch:
         if found.kind in (COUNTER, HISTOGRAM):
             self._values.see(found.values)
             self._sums.see(found.sums)
+            if len(self._values.by_labels) > _MOST_SERIES:
+                self._give_up()
             return
         value = sum(found.values.values())
         if math.isfinite(value):
@@ -90,7 +97,7 @@ class SeriesWatch:
 
     def finish(self, seconds: float, missing: str) -> Series:
         """What there is to say of a stage of so many seconds; `missing`: why there is nothing."""
-        why = missing or self._missing
+        why = missing or self._gave_up or self._missing
         series = Series(self._name, self._selector.text, self._kind or "unknown", missing=why)
         if why or not self._kind:
             return series
@@ -99,6 +106,13 @@ class SeriesWatch:
         if all(figure is None or math.isfinite(figure) for figure in figures):
             return found
         return replace(series, missing="its numbers add up to more than a number can be")
+
+    def _give_up(self) -> None:
+        self._gave_up = (
+            f"more than {_MOST_SERIES:,} series of it came and went in the stage: "
+            "choose fewer by their labels"
+        )
+        self._values, self._sums = Increase(), Increase()
 
     def _found(self, series: Series, seconds: float) -> Series:
         if self._kind == COUNTER:

@@ -180,6 +180,10 @@ class Deployment:
         """The number of each service's first process, by name."""
         return self._services.pids()
 
+    def mock_pids(self) -> Mapping[str, int]:
+        """The number of each mock's process, by name."""
+        return self._mocks.pids()
+
     def cpu_seconds(self) -> Mapping[str, float]:
         """The CPU time that each service has used so far, with its descendants, by name."""
         return self._services.cpu_seconds()

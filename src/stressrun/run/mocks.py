@@ -131,6 +131,14 @@ class Mocks:
             if (process := mock.launched.process) is not None and process.status is not None
         ]
 
+    def pids(self) -> Mapping[str, int]:
+        """The number of each one's process, by name."""
+        return {
+            mock.name: process.pid
+            for mock in self._mocks
+            if (process := mock.launched.process) is not None
+        }
+
     async def close(self) -> None:
         """End all of them; tells of requests outside of stages that no route fitted.
 

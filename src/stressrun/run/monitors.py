@@ -83,7 +83,9 @@ async def watching(held: Deployment) -> AsyncIterator[Monitors]:
     wanted = scenario.monitoring
     machine, metrics = None, []
     if wanted is not None:
-        machine = MachineMonitor(wanted, held.pids(), held.crew.pids, [held.guardian.pid], mask)
+        machine = MachineMonitor(
+            wanted, held.pids(), held.mock_pids(), held.crew.pids, [held.guardian.pid], mask
+        )
         metrics = [
             metrics_monitor(source, wanted.interval, _access(source.url, held), mask)
             for source in wanted.prometheus

@@ -76,13 +76,7 @@ def unmonitored(
     if monitoring is None:
         return "monitor: false, so that nothing looks at it", "leave monitor: false out"
     if threshold.metric == "memory_growth":
-        least = LEAST_SAMPLES * monitoring.interval
-        if all(stage.duration < least for stage in stages_of(threshold, stages)):
-            return (
-                f"no stage that it looks at is long enough to tell growth: {LEAST_SAMPLES} samples",
-                f"make one at least {format_duration(least)} long, or look more often: "
-                "monitor: {every: 200ms}",
-            )
+        return _too_short(threshold, stages, LEAST_SAMPLES * monitoring.interval)
     source = next((each for each in monitoring.prometheus if each.name == threshold.name), None)
     if threshold.subject != "prometheus" or source is None:
         return None
@@ -90,6 +84,25 @@ def unmonitored(
         asked = "queries have a value only" if threshold.metric != "value" else "series have none"
         return f"{source.name} has no {threshold.metric}: {asked}", ""
     return None
+
+
+def _too_short(
+    threshold: Threshold, stages: Sequence[Stage], least: float
+) -> tuple[str, str] | None:
+    """Of stages that do not last so many seconds there is no figure, and one without fails."""
+    judged = stages_of(threshold, stages)
+    short = [stage.name for stage in judged if stage.duration < least]
+    if not short:
+        return None
+    long = [stage.name for stage in judged if stage.name not in short]
+    return (
+        f"{' and '.join(short)} {'are' if len(short) > 1 else 'is'} too short to tell growth: "
+        f"that takes {LEAST_SAMPLES} samples",
+        f"ask it of a longer stage: {threshold.text} in {long[0]}"
+        if long
+        else f"make it at least {format_duration(least)} long, or look more often: "
+        "monitor: {every: 200ms}",
+    )
 
 
 def _is_started(service: Plain) -> bool:

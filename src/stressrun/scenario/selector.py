@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 SELECTOR_FORM = 'a series such as http_requests_total{path="/orders", status=~"5.."}'
@@ -17,18 +16,23 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """What a label has to be: `operator` is =, !=, =~ or !~, of all of the value as in PromQL."""
+    """What a label has to be: `operator` is =, !=, =~ or !~, of all of the value as in PromQL.
+
+    One that is not there is empty.
+    """
 
     label: str
     operator: str
     value: str
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether it holds of these labels; one that is not there is empty."""
-        found = labels.get(self.label, "")
-        if self.operator in ("=", "!="):
-            return (found == self.value) == (self.operator == "=")
-        return (re.fullmatch(self.value, found) is not None) == (self.operator == "=~")
+    @property
+    def is_pattern(self) -> bool:
+        return self.operator in ("=~", "!~")
+
+    @property
+    def excludes(self) -> bool:
+        """Whether it means what is not so."""
+        return self.operator.startswith("!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,6 @@ class Selector:
     text: str
     name: str
     matchers: tuple[Matcher, ...]
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 def parse_selector(text: str) -> Selector:
@@ -60,9 +61,10 @@ def _matchers(text: str) -> list[Matcher]:
             raise ValueError(f'{rest[:40]!r} is not a label with its value, such as path="/orders"')
         label, operator, quoted = match.groups()
         value = _ESCAPED.sub(lambda each: {"n": "\n"}.get(each[1], each[1]), quoted)
-        if operator in ("=~", "!~"):
+        matcher = Matcher(label, operator, value)
+        if matcher.is_pattern:
             _check_pattern(value)
-        found.append(Matcher(label, operator, value))
+        found.append(matcher)
         rest = rest[match.end() :]
         if rest and not rest.startswith(","):
             raise ValueError(f"expected a comma before {rest[:40]!r}")

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.scraped import QUERY, Series, found
+from stressrun.metrics.trend import LEAST_SAMPLES
 from stressrun.metrics.usage import MachineUse, ProcessUse
 from stressrun.scenario.figures import quantile_of
 from stressrun.scenario.model import Threshold
@@ -57,14 +58,20 @@ def _of_stage(threshold: Threshold, stage: StageResult) -> tuple[float | None, s
     if threshold.subject == "host":
         return _of_host(threshold.metric, stage.machine)
     use = next((each for each in stage.machine.processes if each.name == threshold.name), None)
+    if use is None or not use.samples:
+        return None, _why(stage.machine if use is None else use)
     return _of_process(threshold.metric, use)
 
 
-def _of_process(metric: str, use: ProcessUse | None) -> tuple[float | None, str]:
-    if use is None or not use.samples:
-        return None, use.gaps[0].why if use is not None and use.gaps else "nothing was seen"
+def _why(unseen: MachineUse | ProcessUse) -> str:
+    return unseen.gaps[0].why if unseen.gaps else "nothing was seen"
+
+
+def _of_process(metric: str, use: ProcessUse) -> tuple[float | None, str]:
     value: float | None = getattr(use, _OF_PROCESS.get(metric, metric))
     if value is None and metric == "memory_growth":
+        if use.samples >= LEAST_SAMPLES:
+            return None, "its memory could not be added up in the same way throughout"
         return None, f"{use.samples} samples are too few to tell growth"
     return value, "it is not ours to see"
 
@@ -72,7 +79,7 @@ def _of_process(metric: str, use: ProcessUse | None) -> tuple[float | None, str]
 def _of_host(metric: str, machine: MachineUse) -> tuple[float | None, str]:
     host = machine.host
     if host is None:
-        return None, machine.gaps[0].why if machine.gaps else "nothing was seen"
+        return None, _why(machine)
     if metric == "swapped":
         return host.swapped_in + host.swapped_out, ""
     value: float | None = getattr(host, _OF_HOST.get(metric, metric))
