@@ -3,8 +3,9 @@
     python benchmarks/faults.py RESULTS [--times 20] [--select signals]
 
 A round runs every case of `tests/run/test_fault_*.py` once, as CI does. What became of each is a
-line of the file RESULTS, so that ^C loses one round only: the same command goes on from there. The
-table is printed at the end, and the exit code is 1 when a case has failed.
+line of the file RESULTS, so that ^C loses one round only: the same command goes on from there, and
+another selection has rounds of its own. The table of the selection is printed at the end, and the
+exit code is 1 when a case of it has failed.
 """
 
 from __future__ import annotations
@@ -35,19 +36,20 @@ PATIENCE = 1800
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case in one round; `why` is how it failed or why it was skipped, in short."""
+    """One case in one round of a selection; `why` is how it failed or was skipped, in short."""
 
     round: int
     case: str
     result: str
     seconds: float
     why: str = ""
+    select: str = ""
 
 
 def repeat(options: Namespace) -> int:
-    """Do the rounds that the file of results lacks, then show all of it."""
+    """Do the rounds of a selection that the file of results lacks, then show all of them."""
     path: Path = options.results
-    done = max((outcome.round for outcome in read(path)), default=0)
+    done = max((outcome.round for outcome in read(path, options.select)), default=0)
     for number in range(done + 1, options.times + 1):
         begin = time.monotonic()
         outcomes = run_round(number, options.select)
@@ -58,39 +60,46 @@ def repeat(options: Namespace) -> int:
         print(f"round {number}: {len(outcomes)} cases, {len(failed)} failed, {took:.0f} s")
         for outcome in failed:
             print(f"  {outcome.case}: {outcome.why}", flush=True)
-    return show(read(path))
+    return show(read(path, options.select))
 
 
-def read(path: Path) -> list[Outcome]:
+def read(path: Path, select: str) -> list[Outcome]:
     if not path.exists():
         return []
-    return [Outcome(**json.loads(line)) for line in path.read_text().splitlines()]
+    outcomes = (Outcome(**json.loads(line)) for line in path.read_text().splitlines())
+    return [outcome for outcome in outcomes if outcome.select == select]
 
 
 def run_round(number: int, select: str) -> list[Outcome]:
-    """Every case once. Raises BenchmarkError when pytest itself came to no end."""
+    """Every case once. Raises BenchmarkError when pytest itself failed, or came to no end."""
     cases = [path for path in sorted(ROOT.glob("tests/run/test_fault_*.py")) if select in path.name]
+    if not cases:
+        raise BenchmarkError(f"no test_fault_*.py has {select!r} in its name")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
         command = [sys.executable, "-m", "pytest", "-m", "faults or not faults"]
         command += [f"--junit-xml={report}", *map(str, cases)]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BenchmarkError(f"{' '.join(command)}: no end after {PATIENCE} s") from error
         if done.returncode not in (0, 1):
             raise BenchmarkError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
         found = ElementTree.parse(report).getroot().iter("testcase")
-        return [_outcome(number, case) for case in found]
+        return [_outcome(number, case, select) for case in found]
 
 
-def _outcome(number: int, case: ElementTree.Element) -> Outcome:
+def _outcome(number: int, case: ElementTree.Element, select: str) -> Outcome:
     result, why = "passed", ""
     for child in case:
         if child.tag in ("failure", "error", "skipped"):
             result = "skipped" if child.tag == "skipped" else "failed"
             why = child.get("message", "").partition("\n")[0][:200]
     place = case.get("classname", "").rpartition(".")[2]
-    return Outcome(number, f"{place}::{case.get('name')}", result, float(case.get("time", 0)), why)
+    name, seconds = f"{place}::{case.get('name')}", float(case.get("time", 0))
+    return Outcome(number, name, result, seconds, why, select)
 
 
 def show(outcomes: list[Outcome]) -> int:

@@ -41,7 +41,8 @@ def test_a_dry_run_says_what_would_be_done_in_its_order_and_does_nothing(ledger:
     carts = {"url": url, "table": "carts", "column": "created_by", "value": "r1"}
     ledger.record("r1", "owned", **carts)
     ledger.record("r1", "sql", url=url, sql="delete\n from orders")
-    ledger.record("r1", "request", method="DELETE", url="http://127.0.0.1:1/x", service=None)
+    page = "http://127.0.0.1:1/x"
+    ledger.record("r1", "request", method="DELETE", url=page, service=None, gone=page)
     ledger.record("r1", "table", url=url, table="shop.products")
     ledger.record("r1", "process", pid=1, name="api", mark="r1/api")
     undo = ["DELETE /carts/1", "DELETE /carts/2"]
@@ -54,7 +55,7 @@ def test_a_dry_run_says_what_would_be_done_in_its_order_and_does_nothing(ledger:
             "  send to http://127.0.0.1:1: DELETE /carts/1, and 1 more",
             '  in 127.0.0.1:1/app: delete from "carts" where "created_by" = \'r1\'',
             "  in 127.0.0.1:1/app: delete from orders",
-            "  send DELETE http://127.0.0.1:1/x",
+            "  send DELETE http://127.0.0.1:1/x, then GET http://127.0.0.1:1/x",
             '  in 127.0.0.1:1/app: drop table "shop"."products"',
             "  end process 1 (api)",
         ]
@@ -80,17 +81,36 @@ def test_a_process_that_was_about_to_be_started_is_listed_and_settled(ledger: Le
 
 
 def test_what_another_version_noted_is_left_to_that_one(ledger: Ledger) -> None:
-    ledger.record("old", "balloon", colour="red")
+    ledger.record("old", "balloon", colour="red", url="http://127.0.0.1:1/")
     ledger.record("old", "process", name="api")
     ledger.record("old", "table", place="elsewhere")
-    assert "name balloon {'colour': 'red'}, which another version" in cleaned("--dry-run").output
+    assert "name balloon (colour, url), which another version" in cleaned("--dry-run").output
     told = error_of("old")
-    for entry in ("balloon {'colour': 'red'}", "process {'name': 'api'}", "table {'place'"):
+    entries = ("balloon (colour, url)", "process (name)", "table (place)")
+    for entry in entries:
         assert entry in told
     assert told.count("another version of stressrun has noted this") == 3
     assert len(ledger.outstanding("old")) == 3
-    assert cleaned("old", "--forget").exit_code == 0
+    forgotten = cleaned("old", "--forget")
+    assert forgotten.exit_code == 0
+    for entry in entries:
+        assert f"old: forgotten: {entry}\n" in forgotten.output
     assert cleaned().output.startswith("nothing is left behind")
+
+
+def test_what_cannot_be_undone_of_one_run_keeps_no_other_from_it(ledger: Ledger) -> None:
+    ledger.record("r1", "process", name="api", mark="r1/api")
+    ledger.record("r2", "table", url="no URL, pw=geheim", table="t")
+    ledger.record("r3", "hook", url="http://127.0.0.1:1/", headers={"authorization": "geheim"})
+    listed = cleaned().output + cleaned("r3", "--dry-run").output
+    assert "hook (url, headers)" in listed
+    told = error_of("--all")
+    assert "hook (url, headers)" in told
+    assert "r2: " in told
+    assert "geheim" not in told + listed
+    assert [entry.run_id for entry in ledger.outstanding()] == ["r3", "r2"]
+    assert "r2: forgotten: table t\n" in cleaned("--all", "--forget").output
+    assert ledger.outstanding() == []
 
 
 def test_a_ledger_of_a_newer_version_is_not_touched(ledger: Ledger) -> None:

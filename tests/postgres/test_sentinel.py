@@ -36,7 +36,9 @@ async def test_it_can_be_made_twice_and_is_removed_without_a_trace(
         await required(database_url)
 
 
-@pytest.mark.parametrize("change", ["database = 'app'", "number = number::int8 + 1"])
+@pytest.mark.parametrize(
+    "change", ["database = 'app'", "number = number::int8 + 1", "server = server + 1"]
+)
 async def test_that_of_a_copied_database_stands_for_nothing(
     connection: Connection, database_url: str, change: str
 ) -> None:

@@ -51,7 +51,7 @@ def test_each_route_has_a_line_and_what_is_wrong_is_warned_of() -> None:
         " (status 10, reset 5) · over the limit 3 · given up by the client 2"
         " · latency p50 20.0 ms, p99 20.0 ms, max 20.0 ms",
         "  warning: 4 requests had no route: GET /a?[2J 3, GET /b 1",
-        "  warning: 2 could not be read: malformed 2",
+        "  warning: 2 could not be answered: malformed 2",
         "  warning: answers were late by up to 150 ms, which the service's times hold",
     ]
     (part,) = mocks_part(result(calls), scenario())

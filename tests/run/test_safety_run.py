@@ -116,6 +116,19 @@ def test_rows_of_the_service_are_known_by_the_run_s_id_and_counted_when_they_are
     assert_nothing_is_left(ended)
 
 
+def test_the_host_of_a_service_can_be_allowed_by_its_reference(tmp_path: Path) -> None:
+    (tmp_path / "there.yaml").write_text(
+        "version: 1\nname: there\nservices:\n  own: {command: ./missing}\n"
+        "  api: {url: 'http://192.0.2.7:8000'}\nbase_url: ${services.api.url}\n"
+        "allow_hosts: ['${services.api.host}']\nendpoints: [{name: a, request: GET /}]\n"
+        "stages: [{name: s, duration: 100ms, endpoints: {rate: 10/s}}]\n"
+    )
+    # Nothing is sent there: what is started before it cannot be.
+    assert_told(stressrun(tmp_path, "there.yaml"), 3, "service 'own' could not be started")
+    refused = stressrun(tmp_path, "there.yaml", "--set", "allow_hosts=[192.0.2.8]")
+    assert_told(refused, 6, "the guard refused 192.0.2.7")
+
+
 WRITING = "duration: 60s, endpoints: {vus: 3}, writes: {workers: 2}"
 COUNTING = "duration: 60s, endpoints: {iterations: 1_000_000, vus: 3}"
 

@@ -96,6 +96,12 @@ def test_what_is_no_file_is_not_waited_for(folder: Path, reader: str, file: str)
     assert "it is no file" in message or "lies outside" in message
 
 
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("file", ['"a\\0b"', "a" * 5000])
+def test_what_no_file_can_be_called_is_a_mistake(folder: Path, reader: str, file: str) -> None:
+    assert "scenario.yaml:" in told(folder, reading(reader, file))
+
+
 def test_files_of_the_scenario_s_repository_are_read(folder: Path) -> None:
     (folder.parent / ".git").mkdir()
     assert told(folder, reading("csv", "../secret")) == ""
@@ -263,6 +269,7 @@ def test_no_url_can_end_the_line_that_it_is_sent_in(folder: Path, text: str) -> 
         *("*.example.com", "http://staging.example.com", "staging.example.com:80", "a b", ""),
         *("0.0.0.0", "::", "[::1]", "300.1.1.1", "1.2.3.4/40", "10.0.0.0/x", "..", "-a", "a/../b"),
         *("user@host", "a,b", "a\\nb", "2130706433", "0x7f.1/8"),
+        pytest.param("a" + ":1" * 10_000, id="ports"),
     ],
 )
 def test_what_is_no_host_or_nearly_all_of_them_cannot_be_allowed(folder: Path, host: str) -> None:

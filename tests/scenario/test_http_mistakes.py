@@ -367,6 +367,12 @@ LOGINS = {
     "login of pauses": Told(
         "login: {steps: ☞[{think: 1s}]}\n" + steps("request: GET /"), "a login without a request"
     ),
+    "undo within a login": Told(
+        "login: {steps: [{request: POST /, capture: {a: $.b}, ☞undo: 'DELETE /${a}'}]}\n"
+        + steps("request: GET /"),
+        "what a login makes is not undone",
+        "or remove it in teardown",
+    ),
     "refresh at once": Told(
         "login: {request: POST /, refresh: ☞0s}\n" + steps("request: GET /"),
         "expected a duration above 0",

@@ -23,6 +23,8 @@ ROUTES = """
 - {on: GET /half, respond: {body: "0123456789"}, fail: {truncate: true}}
 - {on: GET /slow, respond: {body: "0123456789"}, fail: {slow_body: 90ms}}
 - {on: GET /peak, respond: [{body: calm}, {body: peak, in: peak}]}
+- {on: POST /search, body: {matches: "(a+)+$"}, respond: {body: found}}
+- {on: POST /search, respond: {body: none}}
 """
 
 
@@ -175,6 +177,22 @@ def test_calls_are_counted_in_the_stage_in_which_they_come(mock: RunningMock) ->
     assert mock.exchange(get("/peak")).endswith(b"calm")
     mock.enter("steady")
     assert mock.calls().routes["GET /peak"].calls == 0
+
+
+def test_a_pattern_that_is_searched_for_without_end_is_told_and_the_next_is_served(
+    mock: RunningMock,
+) -> None:
+    def post(body: bytes) -> bytes:
+        return b"POST /search HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    mock.enter("steady")
+    answered = mock.exchange(post(b"a" * 50 + b"b") + post(b"aa") + post(b"b"), answers=3)
+    statuses = re.findall(rb"HTTP/1.1 (\d+) ", answered)
+    assert statuses == [b"500", b"200", b"200"]
+    assert b"a pattern of POST /search: the search for it took longer than 1 s" in answered
+    calls = mock.calls()
+    assert dict(calls.refused) == {"too slow a pattern of POST /search": 1}
+    assert [calls.routes[name].calls for name in ("POST /search", "POST /search (2)")] == [1, 1]
 
 
 def test_calls_whose_clients_leave_before_their_answer_are_counted(mock: RunningMock) -> None:

@@ -9,11 +9,11 @@ import trio
 
 from stressrun.cli.output import say
 from stressrun.compare import worktree
-from stressrun.errors import ResidueError, UsageError
+from stressrun.errors import ResidueError, StressrunError, UsageError
 from stressrun.run import teardown
 from stressrun.run.entries import act, allowed_hosts, describe, in_order, is_known
 from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import Entry, Ledger, open_ledger
+from stressrun.safety.ledger import Entry, Ledger, LedgerError, open_ledger
 from stressrun.services import running
 
 _STATE = Path(".stressrun")
@@ -54,13 +54,23 @@ def clean(run_id: str | None, every: bool, dry_run: bool, forget: bool) -> None:
                     raise
                 say(live.message)
                 continue
+            except LedgerError:
+                raise
+            except StressrunError as error:
+                left.append(f"{run}: {error.message}")
             if forget:
-                ledger.forget(run)
+                _forget(ledger, run)
     if left and not forget:
         raise ResidueError(
             "could not remove:\n" + "\n".join(f"  {line}" for line in left),
             hint="mend the cause and clean again, or remove it by hand and add --forget",
         )
+
+
+def _forget(ledger: Ledger, run: str) -> None:
+    for entry in ledger.outstanding(run):
+        say(f"{run}: forgotten: {describe(entry)}")
+    ledger.forget(run)
 
 
 def _tell_nothing() -> None:

@@ -279,7 +279,8 @@ class Comparison:
             if now + (now - begin) > deadline and len(done) < self._pairs:
                 self._tell(f"the budget ends here, after {len(done)} pairs")
                 break
-        self._disk = disk.share()
+        shares = [share for share in (self._disk, disk.share()) if share is not None]
+        self._disk = max(shares, default=None)
         return done
 
     def _warn_of_short_blocks(self, base: StageResult) -> None:

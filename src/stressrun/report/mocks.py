@@ -88,7 +88,8 @@ def _lines(name: str, calls: MockCalls, per_request: float | None) -> Iterator[s
         count = calls.unmatched.total()
         yield f"  warning: {count:,} requests had no route: {_counts(calls.unmatched)}"
     if calls.refused:
-        yield f"  warning: {calls.refused.total():,} could not be read: {_counts(calls.refused)}"
+        count = calls.refused.total()
+        yield f"  warning: {count:,} could not be answered: {_counts(calls.refused)}"
     longest = max(lag.maximum, calls.loop_lag.maximum)
     if longest >= _LONG:
         late = format_duration(longest / 1e9)

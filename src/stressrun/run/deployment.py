@@ -267,6 +267,8 @@ class Deployment:
         document, scenario = with_completed_database(*self._loaded.resolve(self._values))
         scenario = self._adapted(scenario)
         self._document, self.scenario = document, scenario
+        # The hosts that it allows may be those of its services.
+        self.guard = self._services.guard = Guard(scenario.allow_hosts)
         await check_targets(scenario, self.guard)
         await self._require_sentinel()
         await self._mocks.start(scenario, document, self._values)

@@ -45,7 +45,8 @@ def describe(entry: Entry) -> str:
     """What an entry stands for, in a few words."""
     detail = entry.detail
     if not is_known(entry):
-        return f"{entry.kind} {dict(detail)}"
+        # Not what is in it: that may be a password.
+        return f"{entry.kind} ({', '.join(detail)})"
     match entry.kind:
         case "sql":
             return f"teardown step `{detail['sql']}`"
@@ -74,7 +75,8 @@ def act(entry: Entry) -> str:
         case "sql":
             return f"in {_database(entry)}: {' '.join(detail['sql'].split())}"
         case "request":
-            return f"send {detail['method']} {detail['url']}"
+            asked = f", then GET {detail['gone']}" if detail.get("gone") else ""
+            return f"send {detail['method']} {detail['url']}{asked}"
         case "table" | "rows" | "owned":
             return f"in {_database(entry)}: {ownership.removal_text(entry)}"
         case resources.KIND if detail["undo"]:
@@ -90,7 +92,8 @@ def act(entry: Entry) -> str:
 
 def allowed_hosts(entries: Sequence[Entry]) -> list[str]:
     """The hosts that a run was allowed to touch: its clean-up may touch them, too."""
-    return [host for entry in entries if "url" in entry.detail and (host := _host_of(entry))]
+    known = (entry for entry in entries if is_known(entry) and "url" in entry.detail)
+    return [host for entry in known if (host := _host_of(entry))]
 
 
 def _host_of(entry: Entry) -> str | None:

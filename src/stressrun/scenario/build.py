@@ -185,7 +185,8 @@ def _traffic(root: Part, bodies: Bodies, rows: Sources) -> _Traffic:
     )
     part, login = root.get("login"), None
     if part is not None:
-        login = build_login(part, Requests(defaults.without_login(), bodies), Scope(rows))
+        own = Requests(defaults.without_login(), bodies, undoable=False)
+        login = build_login(part, own, Scope(rows))
     asking = defaults.without_rows()
     return _Traffic(
         login,

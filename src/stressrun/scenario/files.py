@@ -50,13 +50,13 @@ class Files:
         return content
 
     def _read(self, part: Part, path: str, size: int) -> bytes:
-        if self.root is not None and not Path(os.path.realpath(path)).is_relative_to(self.root):
-            part.fault(
-                f"{os.path.relpath(path, self.folder)} lies outside of {self.root}",
-                "a scenario reads files of its own folder, or of its repository: copy it there",
-            )
-            return b""
         try:
+            if self._is_outside(path):
+                part.fault(
+                    f"{os.path.relpath(path, self.folder)} lies outside of {self.root}",
+                    "a scenario reads files of its own folder, or of its repository: copy it there",
+                )
+                return b""
             # What is no file, such as a pipe, could be waited for without end.
             if os.path.exists(path) and not os.path.isfile(path):
                 reason = "it is no file"
@@ -67,6 +67,11 @@ class Files:
             reason = str(getattr(error, "strerror", None) or error)
         part.fault(f"cannot be read: {reason}", f"it is looked for as {path}")
         return b""
+
+    def _is_outside(self, path: str) -> bool:
+        """Whether it leads out of the root. Raises ValueError where no file is called so."""
+        root = self.root
+        return root is not None and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _root_of(folder: Path) -> Path:

@@ -41,17 +41,26 @@ def _network_problem(text: str) -> tuple[str, str] | None:
 
 
 def _single_problem(text: str) -> tuple[str, str] | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        if _NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text):
-            return None
-        inner = _PARTS.fullmatch(text)
-        meant = (
-            inner is not None and inner["host"] != text and _single_problem(inner["host"]) is None
-        )
-        hint = f"write the host alone: {inner['host']}" if inner and meant else _SUCH_AS
-        return f"{text!r} is no host name, address or network", hint
-    if address.is_unspecified:
+    if _is_single(text):
+        return None
+    if _is_address(text):
         return f"{text} is where servers listen, no host", "127.0.0.1 is allowed always"
-    return None
+    inner = _PARTS.fullmatch(text)
+    alone = inner is not None and _is_single(inner["host"])
+    hint = f"write the host alone: {inner['host']}" if inner and alone else _SUCH_AS
+    return f"{text!r} is no host name, address or network", hint
+
+
+def _is_single(text: str) -> bool:
+    """Whether it is one host, by name or by address."""
+    if _is_address(text):
+        return not ip_address(text).is_unspecified
+    return bool(_NAME.fullmatch(text)) and not re.fullmatch(r"[\d.]+", text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

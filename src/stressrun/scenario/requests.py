@@ -68,11 +68,12 @@ def build_defaults(http: Part, scope: Scope) -> Defaults:
 
 
 class Requests:
-    """Builds requests, with what they have in common."""
+    """Builds requests, with what they have in common; only `undoable` ones may have an `undo`."""
 
-    def __init__(self, defaults: Defaults, bodies: Bodies) -> None:
+    def __init__(self, defaults: Defaults, bodies: Bodies, *, undoable: bool = True) -> None:
         self._defaults = defaults
         self._bodies = bodies
+        self._undoable = undoable
 
     def build(self, part: Part, scope: Scope, name: str | None) -> Request:
         """A request, by default named by its method and path; its captures are in the scope."""
@@ -100,6 +101,13 @@ class Requests:
             redirects=part.integer("redirects", defaults.redirects),
         )
         scope.capture(capture.variable for capture in request.captures)
+        if "undo" in part and not self._undoable:
+            part["undo"].fault(
+                "what a login makes is not undone",
+                "make it by a request of an endpoint or of seeding, or remove it in teardown",
+                at_key=True,
+            )
+            return request
         return replace(request, undo=_undo(part, scope))
 
 

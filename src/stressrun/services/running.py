@@ -146,14 +146,17 @@ class Services:
         keep: bool,
         told: Callable[[str], None],
     ) -> None:
-        """Logs go to `directory`; with `keep` the processes may outlive this one."""
+        """Logs go to `directory`; with `keep` the processes may outlive this one.
+
+        Another `guard` may take the place of this one until they are started.
+        """
         self.launcher = Launcher(
             run_id=run_id, directory=directory, ledger=ledger, guardian=guardian
         )
         self._run_id = run_id
         self._ledger = ledger
         self._guardian = guardian
-        self._guard = guard
+        self.guard = guard
         self._keep = keep
         self._told = told
         self._base_url: str | None = None
@@ -269,14 +272,14 @@ class Services:
         base_url = self._base_url
         is_base = base_url is not None and origin_of(url) == origin_of(base_url)
         http = self._http if is_base else BY_DEFAULT
-        await until_ready(service.name, url, service.ready, self._guard, process, http)
+        await until_ready(service.name, url, service.ready, self.guard, process, http)
 
     async def _check_database(self, url: str) -> None:
-        connection = await connect(url, guard=self._guard, run_id=self._run_id)
+        connection = await connect(url, guard=self.guard, run_id=self._run_id)
         await connection.close()
 
     async def _create_database(self, url: str, name: str) -> None:
-        connection = await connect(url, guard=self._guard, run_id=self._run_id)
+        connection = await connect(url, guard=self.guard, run_id=self._run_id)
         try:
             await connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         except psycopg.Error as error:

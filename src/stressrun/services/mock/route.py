@@ -79,7 +79,10 @@ class Route:
         self._choose()
 
     def variables(self, request: Request) -> Variables | None:
-        """What its answers use of a request; None where the request does not fit it."""
+        """What its answers use of a request; None where the request does not fit it.
+
+        Raises TookTooLong where a pattern is searched for without an end.
+        """
         if not self._is_there or request.method != self._route.method:
             return None
         match = self._match(request.path)

@@ -13,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from heapq import heappop, heappush
 
+from stressrun.data.bounded import TookTooLong
 from stressrun.http.poller import READ, Poller
 from stressrun.metrics.mock_calls import MockCalls, RouteCalls
 from stressrun.scenario.model import MockService
@@ -91,16 +92,7 @@ class Server:
 
     def serve(self, connection: Connection, request: Request, keeps: bool) -> None:
         """Give a connection its answer; `keeps`: it is not the last one."""
-        for route in self._routes:
-            variables = route.variables(request)
-            if variables is not None:
-                outcome = route.call(request, variables)
-                break
-        else:
-            asked = f"{request.method} {request.path}"
-            self._calls.miss(asked)
-            text = f"the mock has no route for {asked}: {self._offered}"
-            route, outcome = None, Outcome(plain(404, text), 0)
+        route, outcome = self._outcome(request)
         answer = _answer(connection, request, route, outcome, keeps)
         connection.answer(answer)
         if outcome.fault == "hang":
@@ -109,6 +101,22 @@ class Server:
             self.later(answer)
         else:
             self._make_ready(answer, time.monotonic_ns())
+
+    def _outcome(self, request: Request) -> tuple[Route | None, Outcome]:
+        """What becomes of a request, by the first route that it fits."""
+        for route in self._routes:
+            try:
+                variables = route.variables(request)
+            except TookTooLong as error:
+                # Whether it fits is not known, so that no other route may answer in its place.
+                self.refuse(f"too slow a pattern of {route.name}")
+                return None, Outcome(plain(500, f"a pattern of {route.name}: {error}"), 0)
+            if variables is not None:
+                return route, route.call(request, variables)
+        asked = f"{request.method} {request.path}"
+        self._calls.miss(asked)
+        text = f"the mock has no route for {asked}: {self._offered}"
+        return None, Outcome(plain(404, text), 0)
 
     def refuse(self, kind: str) -> None:
         """Count what could not be answered."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import psycopg
 import pytest
+import trio
 from click.testing import CliRunner
 
 from stressrun.cli.sentinel import sentinel
 from stressrun.errors import RefusedError, SetupError, StressrunError, UsageError
+from stressrun.postgres.sentinel import require_sentinel
+from stressrun.safety.guard import Guard
 
 
 def error_of(*arguments: str) -> StressrunError:
@@ -31,6 +37,7 @@ def test_it_is_set_and_removed(database_url: str) -> None:
         (["postgresql://127.0.0.1/a\0b"], SetupError, "cannot be read"),
         (["postgresql://h/a", "--allow-host", "0.0.0.0/0"], UsageError, "far more"),
         (["postgresql://h/a", "--allow-host", "*"], UsageError, "is no host name"),
+        (["postgresql://h/a", "--allow-host", "a" + ":1" * 10_000], UsageError, "is no host name"),
     ],
 )
 def test_what_it_may_not_or_cannot_do(
@@ -40,3 +47,17 @@ def test_what_it_may_not_or_cannot_do(
     assert isinstance(error, kind)
     assert told in error.message
     assert "geheim" not in error.message
+
+
+def test_who_may_not_know_which_server_it_is_is_told(database_url: str) -> None:
+    assert CliRunner().invoke(sentinel, [database_url]).exit_code == 0
+    url = f"{database_url}?options=-c%20role%3Dpg_read_all_data"
+    required = partial(require_sentinel, url, guard=Guard(), run_id="r1")
+    trio.run(required)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("revoke execute on function pg_control_system() from public")
+    with pytest.raises(SetupError) as refused:
+        trio.run(required)
+    for error in (refused.value, error_of(url)):
+        assert "cannot be held against the server" in error.message
+        assert "grant execute on function pg_control_system()" in error.hint
