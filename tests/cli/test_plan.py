@@ -322,7 +322,12 @@ def test_a_plan_shows_what_keeps_the_run_within_its_bounds(tmp_path: Path) -> No
         "version: 1\nname: bounded\nbase_url: http://127.0.0.1:1\n"
         "database: {url: 'postgresql://127.0.0.1/app', require_sentinel: true}\n"
         "budget: {requests: 1_000, bytes: 1GB, duration: 10m}\n"
-        "seeding: [{request: POST /shops, capture: {s: $.id}, undo: 'DELETE /shops/${s}'}]\n"
+        "seeding:\n"
+        "  - {request: POST /shops, capture: {s: $.id}, undo: 'DELETE /shops/${s}'}\n"
+        "  - request: POST /keys\n"
+        "    auth: {api_key: {query: key, value: k}}\n"
+        "    capture: {k: $.id}\n"
+        "    undo: DELETE /keys/${k}\n"
         "endpoints: [{name: look, request: GET /}]\n"
         "stages: [{name: peak, duration: 20s, endpoints: {rate: 100/s}}]\n"
         "teardown:\n"
@@ -335,6 +340,8 @@ def test_a_plan_shows_what_keeps_the_run_within_its_bounds(tmp_path: Path) -> No
         "  at most 1.00 GB",
         "  at most 10 min 0 s (at least 20.0 s planned)",
         "  request: POST /shops, undone by DELETE /shops/${s}",
+        "  request: POST /keys, API key auth, undone by DELETE /keys/${k} "
+        "with constant headers alone",
         "  must carry a sentinel",
         "  rows of audit whose run_id is the run's id",
         "  request: DELETE /orders, then GET /orders finds nothing",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from stressrun.compare.blocks import (
     order,
     pairs_of,
     parts_of,
+    planned_by,
 )
-from stressrun.errors import UsageError
+from stressrun.compare.comparison import Base, Comparison, Options
+from stressrun.errors import RefusedError, UsageError
 from stressrun.scenario.load import Loaded, load
 from stressrun.scenario.model import Arrivals, Scenario, Users
 
@@ -190,3 +194,25 @@ def test_isolated_users_are_at_least_one(tmp_path: Path) -> None:
     loads = [resolved(in_blocks(before, part, pairs=1)).stages[1].endpoints for part in parts]
     assert all(isinstance(load, Users) for load in loads)
     assert [load.count.start for load in loads if isinstance(load, Users)] == [8, 1]
+
+
+def test_a_budget_is_held_against_both_sides_and_all_parts(tmp_path: Path) -> None:
+    seeding = "seeding: [{table: t, rows: 100, columns: {name: {text: 9B}}}]\n"
+    head = HEAD.replace("base_url:", "database: ${services.db.url}\n" + seeding + "base_url:")
+    more = "compare: {block: 2s, warm_up: 500ms}\nbudget: {rows: 399}\n"
+    before = loaded(tmp_path, "rates", head=head, more=more)
+    together = planned_by(before, parts_of(before.scenario, isolated=False), pairs=3)
+    each = (3 + WARM_UP_PAIRS) * 2.5
+    assert together == {"requests": 2 * 80 * each, "rows": 2 * 100, "duration": 2 * each}
+    isolated = planned_by(before, parts_of(before.scenario, isolated=True), pairs=3)
+    assert isolated["rows"] == 3 * together["rows"]
+    assert isolated["duration"] == 3 * together["duration"]
+    assert isolated["requests"] == pytest.approx(together["requests"], rel=0.01)
+    options = Options(tmp_path / "scenario.yaml", Base("the same tree"), no_loading)
+    assert Comparison(before, options, print).run_id
+    with pytest.raises(RefusedError, match="its budget is 399 rows, and at least 600 rows are"):
+        Comparison(before, replace(options, isolated=True), print)
+
+
+def no_loading(path: Path, environ: Mapping[str, str]) -> Loaded:
+    raise AssertionError("nothing is compared")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 
+from ledgers import break_ledger
 from stressrun.run import teardown
 from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import Ledger, open_ledger
+from stressrun.safety.ledger import Entry, Ledger, open_ledger
 
 RUN = "run-1"
 NOBODY = "postgresql://app@127.0.0.1:1/app"
@@ -53,3 +55,19 @@ async def test_a_step_that_is_wrong_is_not_tried_again(tmp_path: Path, database_
         (left,) = (await undone(ledger, told)).left
     assert 'relation "nowhere" does not exist' in left
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"),
+    [("sql", 30), ("request", 600), ("owned", 600), ("rows", 600), ("table", 600)],
+)
+def test_data_has_its_time_and_a_statement_has_less(kind: str, seconds: float) -> None:
+    assert teardown.time_for(Entry(1, RUN, kind, {})) == seconds
+
+
+async def test_a_ledger_that_cannot_be_read_is_what_is_left(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        ledger.record(RUN, "sql", url=NOBODY, sql="select 1")
+        break_ledger(tmp_path)
+        (left,) = (await undone(ledger, [])).left
+    assert "the ledger could not be used" in left

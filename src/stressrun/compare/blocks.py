@@ -10,6 +10,7 @@ from typing import cast
 from stressrun.compare.mocked import as_in
 from stressrun.errors import UsageError
 from stressrun.metrics.recorder import RowKey
+from stressrun.run.budget import planned
 from stressrun.scenario.load import Document, Loaded
 from stressrun.scenario.model import (
     Arrivals,
@@ -167,6 +168,19 @@ def in_blocks(loaded: Loaded, part: Part, pairs: int) -> Loaded:
         names = [str(each["name"]) for each in stages]
         document["services"] = as_in(document["services"], part.stage.name, names)
     return loaded.with_document(document)
+
+
+class _Unresolved(dict[str, str]):
+    """Values of references that leave each as it stands."""
+
+    def __missing__(self, name: str) -> str:
+        return f"${{{name}}}"
+
+
+def planned_by(head: Loaded, parts: Sequence[Part], pairs: int) -> dict[str, float]:
+    """What both sides together are going to use in all parts: base does what head does."""
+    plans = [planned(in_blocks(head, part, pairs).resolve(_Unresolved())[1]) for part in parts]
+    return {name: 2 * sum(plan[name] for plan in plans) for name in plans[0]}
 
 
 def _stages(stage: Document, scenario: Scenario, pairs: int) -> Iterator[Document]:

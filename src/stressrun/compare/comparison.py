@@ -28,12 +28,13 @@ from stressrun.errors import ResidueError, StressrunError
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import RowKey
 from stressrun.run import teardown
+from stressrun.run.budget import hold_against
 from stressrun.run.deployment import Deployment, expected_error, make_directory, new_run_id
 from stressrun.run.events import ComparisonFinished, PartWork
 from stressrun.run.machine import Disk
 from stressrun.run.preparation import refuse_production
 from stressrun.run.signals import watch_signals
-from stressrun.safety.ledger import Ledger, open_ledger
+from stressrun.safety.ledger import Ledger, LedgerError, open_ledger
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Loaded
 from stressrun.scenario.model import EmbeddedPostgres, Scenario
@@ -108,6 +109,8 @@ class Comparison:
         self._started_at = datetime.now(UTC)
         self._parts = blocks.parts_of(head.scenario, isolated=options.isolated)
         self._pairs = blocks.pairs_of(head.scenario, options.pairs)
+        plan = blocks.planned_by(head, self._parts, self._pairs)
+        hold_against(head.scenario.budget, plan)
         self._begin = time.monotonic()
         self._scope = trio.CancelScope()
         self._signal: Signals | None = None
@@ -325,22 +328,27 @@ class Comparison:
         for side in self._sides:
             side.close()
             await side.deployment.crew.close()
-        for side in self._sides:
-            self._residue += await side.deployment.take_down()
         guardians = [side.deployment.guardian for side in self._sides]
-        await kill_remaining_descendants(spare=[guardian.pid for guardian in guardians])
-        for guardian in guardians:
-            guardian.release()
-        self._sides = []
+        try:
+            for side in self._sides:
+                self._residue += await side.deployment.take_down()
+            await kill_remaining_descendants(spare=[guardian.pid for guardian in guardians])
+        finally:
+            for guardian in guardians:
+                guardian.release()
+            self._sides = []
 
     async def _remove_trees(self, ledger: Ledger) -> None:
-        for entry in ledger.outstanding(self.run_id):
-            try:
-                await worktree.remove(entry)
-            except ResidueError as error:
-                self._residue.append(f"{error.message} ({error.hint})")
-            else:
-                ledger.settle(entry.id)
+        try:
+            for entry in ledger.outstanding(self.run_id):
+                try:
+                    await worktree.remove(entry)
+                except ResidueError as error:
+                    self._residue.append(f"{error.message} ({error.hint})")
+                else:
+                    ledger.settle(entry.id)
+        except LedgerError as error:
+            self._residue.append(error.message)
 
     def _conclude(self) -> ComparisonFinished:
         scenario = self._head.scenario

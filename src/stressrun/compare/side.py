@@ -86,7 +86,7 @@ class Side:
 
         Raises SetupError, RefusedError.
         """
-        await self.deployment.set_up(writes=True)
+        await self.deployment.set_up(loads=True)
         database = self.deployment.scenario.database
         if database is not None:
             self._observer = Observer(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from stressrun.scenario.model import Http
 from stressrun.units import format_duration, format_size
 
 BY_DEFAULT = Http()
+
+_MOST_UNREAD = 64 * 1024
 
 
 class NoAnswerError(StressrunError):
@@ -35,7 +38,6 @@ async def fetch(
     timeout: float,
     http: Http = BY_DEFAULT,
     json: object | None = None,
-    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Send one request to an address that the guard allows; redirects are not followed.
 
@@ -48,7 +50,7 @@ async def fetch(
         async with httpx.AsyncClient(
             transport=transport, timeout=timeout, trust_env=False
         ) as client:
-            return await client.request(method, url, json=json, headers=headers)
+            return await client.request(method, url, json=json)
     except httpx.TimeoutException as error:
         raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -71,31 +73,73 @@ async def fetch_text(
     SetupError for a TLS file, NoAnswerError when not all of it came within `timeout` seconds, or
     it is another than this.
     """
-    headers = {"Accept": accept, "Accept-Encoding": "identity"}
+    headers = {"Accept": accept}
+    async with _answer("GET", url, guard, timeout, http, headers) as response:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise NoAnswerError("its answer is compressed, which was not asked for")
+        content = await _read(response, most)
+        if len(content) > most:
+            raise NoAnswerError(f"its answer is larger than {format_size(most)}")
+        kind = response.headers.get("Content-Type", "")
+        return response.status_code, kind, content.decode("utf-8", "replace")
+
+
+async def fetch_status(
+    method: str,
+    url: str,
+    *,
+    guard: Guard,
+    timeout: float,
+    http: Http = BY_DEFAULT,
+    headers: Mapping[str, str] | None = None,
+) -> int:
+    """The status that a request is answered with, whatever else there is to the answer.
+
+    Of `http` the TLS settings and the Unix socket apply. Raises RefusedError or SetupError from the
+    guard, SetupError for a TLS file, NoAnswerError when none came within `timeout` seconds.
+    """
+    async with _answer(method, url, guard, timeout, http, headers or {}) as response:
+        # To hang up in the middle of a usual answer would be an error of the service's.
+        with suppress(httpx.HTTPError):
+            await _read(response, _MOST_UNREAD)
+        return response.status_code
+
+
+@asynccontextmanager
+async def _answer(
+    method: str,
+    url: str,
+    guard: Guard,
+    timeout: float,
+    http: Http,
+    headers: Mapping[str, str],
+) -> AsyncIterator[httpx.Response]:
+    """The beginning of an answer; it has so many seconds for all that is read of it."""
     transport = _GuardedTransport(guard, http, secure=urlsplit(url).scheme == "https")
+    headers = {**headers, "Accept-Encoding": "identity"}
     try:
         with trio.fail_after(timeout):
             async with (
                 httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client,
-                client.stream("GET", url, headers=headers) as response,
+                client.stream(method, url, headers=headers) as response,
             ):
-                if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise NoAnswerError("its answer is compressed, which was not asked for")
-                content = bytearray()
-                # What httpx reads with ends well when it is cancelled, but not when it is left.
-                with trio.CancelScope() as reading:
-                    async for part in response.aiter_raw():
-                        content += part
-                        if len(content) > most:
-                            reading.cancel()
-                if len(content) > most:
-                    raise NoAnswerError(f"its answer is larger than {format_size(most)}")
-                kind = response.headers.get("Content-Type", "")
-                return response.status_code, kind, content.decode("utf-8", "replace")
+                yield response
     except trio.TooSlowError as error:
         raise NoAnswerError(f"no answer within {format_duration(timeout)}") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise NoAnswerError(system_reason(error)) from error
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
+    """A body as it was sent; of one that is larger than `most` bytes somewhat more than these."""
+    content = bytearray()
+    # What httpx reads with ends well when it is cancelled, but not when it is left.
+    with trio.CancelScope() as reading:
+        async for part in response.aiter_raw():
+            content += part
+            if len(content) > most:
+                reading.cancel()
+    return bytes(content)
 
 
 def system_reason(error: BaseException) -> str:

@@ -70,7 +70,8 @@ class Compiler:
         single = None
         if endpoint.single is not None:
             single = self._request(endpoint.single, f"{site}.0", row, self._recorder.slowest)
-            steps: Sequence[Step] = (self._sending(endpoint.name, endpoint.single, single),)
+            sending = self._sending(endpoint.name, f"{site}.0", endpoint.single, single)
+            steps: Sequence[Step] = (sending,)
         else:
             steps = self._steps(endpoint.steps, site, ("step", endpoint.name))
         whole = single is not None and not (used or single.redirects)  # so it has no `undo`
@@ -117,13 +118,13 @@ class Compiler:
                 # A login is none of the requests that `http` counts.
                 slowest = Slowest() if kind == "login" else self._recorder.slowest
                 program = self._request(step, site, self._recorder.row(kind, name), slowest)
-                return self._sending(name, step, program)
+                return self._sending(name, site, step, program)
 
-    def _sending(self, name: str, request: Request, program: RequestProgram) -> Step:
+    def _sending(self, name: str, site: str, request: Request, program: RequestProgram) -> Step:
         step = self._sends(name, request, program)
         if request.undo is None:
             return step
-        return UndoableStep(step, request, request.undo, self._recorder.made)
+        return UndoableStep(step, request, request.undo, site, self._recorder.made)
 
     def _request(self, request: Request, site: str, row: Row, slowest: Slowest) -> RequestProgram:
         seed = self._scenario.random_seed

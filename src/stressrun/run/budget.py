@@ -59,8 +59,12 @@ def planned(scenario: Scenario) -> dict[str, float]:
 
 def check_budget(scenario: Scenario) -> None:
     """See that the budget allows what is planned. Raises RefusedError."""
-    plan = planned(scenario)
-    for name, limit in limits(scenario.budget).items():
+    hold_against(scenario.budget, planned(scenario))
+
+
+def hold_against(budget: Budget, plan: Mapping[str, float]) -> None:
+    """See that a budget allows a plan. Raises RefusedError."""
+    for name, limit in limits(budget).items():
         if plan.get(name, 0) > limit:
             shown = FORMATS[name]
             raise RefusedError(

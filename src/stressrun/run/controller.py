@@ -145,7 +145,7 @@ class Controller:
         )
         try:
             with self._besides_load:
-                await held.set_up(writes=not self._options.once)
+                await held.set_up(loads=not self._options.once)
                 questions = Questions(
                     held.scenario, held.guard, run_id=self.run_id, rows=held.prepared.rows
                 )
@@ -167,7 +167,7 @@ class Controller:
         finally:
             with trio.CancelScope(shield=True):
                 await held.crew.close()
-                if self._options.keep and ledger.outstanding(self.run_id):
+                if self._options.keep and held.has_made_something:
                     self._tell(Kept(self.run_id, held.keep()))
                 else:
                     self._residue = await held.take_down()

@@ -85,7 +85,7 @@ class Crew:
         self._mask = Mask()
         self._stopped = False
         self._lost: WorkerLost | None = None
-        self._untold = False
+        self._untold: set[str] = set()
 
     async def start(
         self,
@@ -128,8 +128,8 @@ class Crew:
 
     @property
     def untold(self) -> bool:
-        """Whether a stage ended before its workers had told everything."""
-        return self._untold
+        """Whether a stage ended before its requests had all been told of."""
+        return bool(self._untold)
 
     @staticmethod
     def next_start(lead: float = LEAD) -> int:
@@ -146,7 +146,7 @@ class Crew:
         result.generator.uses = {worker.name: WorkerUse() for worker in busy}
         for worker in self._workers:
             worker.most_running = 0
-        self._untold = True
+        self._untold |= {worker.name for worker in busy if worker.name != "writes"}
         async with trio.open_nursery() as nursery:
             for worker in busy:
                 await worker.tell({"do": "stage", "number": result.number, "start": start})
@@ -156,7 +156,6 @@ class Crew:
         if self._lost is not None:
             result.books.settle()
             raise self._lost
-        self._untold = False
 
     async def stop(self) -> None:
         """Have the workers end their stage now; what is in flight has the stage's grace."""
@@ -227,6 +226,7 @@ class Crew:
             worker.most_running = message["most_running"]
             most_vus = sum(w.most_running for w in self._workers if w.name != "writes")
             heard(worker.name, books, most_vus)
+        self._untold.discard(worker.name)
 
 
 async def _end(worker: _Worker) -> None:

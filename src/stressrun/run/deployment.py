@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stressrun.errors import ExitCode, SetupError, StressrunError
 from stressrun.load.stage import StageResult
 from stressrun.postgres.sentinel import require_sentinel
 from stressrun.postgres.url import UnreachableError
-from stressrun.run import teardown
+from stressrun.run import resources, teardown
 from stressrun.run.crew import Crew, Heard
 from stressrun.run.entries import describe
 from stressrun.run.mocks import Mocks
@@ -25,7 +26,7 @@ from stressrun.run.preparation import (
 )
 from stressrun.run.resources import Resources
 from stressrun.safety.guard import Guard
-from stressrun.safety.ledger import Ledger
+from stressrun.safety.ledger import Ledger, LedgerError
 from stressrun.safety.masking import Mask
 from stressrun.scenario.load import Document, Loaded
 from stressrun.scenario.model import CommandSeeding, CommandService, EmbeddedPostgres, Scenario
@@ -117,29 +118,32 @@ class Deployment:
         )
         self._mocks = Mocks(self._services.launcher, keep=keep, told=self._told)
 
-    async def set_up(self, *, writes: bool) -> None:
-        """Start the services and fill the database; `writes` says whether the mixes will run.
+    async def set_up(self, *, loads: bool) -> None:
+        """Start the services and fill the database; `loads` says whether the stages will run.
 
         Raises SetupError, RefusedError. Call it on the main thread.
         """
         try:
-            await self._start_services()
+            await self._start_services(loads)
         except PortTakenError:
             # Somebody took a port after it was reserved: once more, with others.
             await self._services.stop()
             await self._mocks.close()
-            await self._start_services()
+            await self._start_services(loads)
         teardown.record(self.scenario, self._values, self.ledger, self.run_id)
         place = teardown.place_of_requests(self.scenario, self._values)
         self.resources = Resources(self.ledger, self.run_id, place)
+        if not place["disposable"]:
+            for doubt in resources.doubts(self.scenario):
+                self._told(f"warning: {doubt}")
         try:
-            self.prepared = await self._prepare_database(writes)
+            self.prepared = await self._prepare_database(loads)
         except UnreachableError:
             made = [entry.kind for entry in self.ledger.outstanding(self.run_id)]
             self._reached_database = "table" in made or "rows" in made
             raise
 
-    async def _prepare_database(self, writes: bool) -> Prepared:
+    async def _prepare_database(self, loads: bool) -> Prepared:
         return await prepare_database(
             self.scenario,
             None if self._database_is_disposable() else self.ledger,
@@ -147,7 +151,7 @@ class Deployment:
             self._services.launcher,
             self.resources,
             run_id=self.run_id,
-            writes=writes,
+            writes=loads,
             told=self._told,
         )
 
@@ -216,10 +220,20 @@ class Deployment:
     def _lost(self) -> list[Lost]:
         return [*self._services.lost(), *self._mocks.lost()]
 
+    @property
+    def has_made_something(self) -> bool:
+        """Whether the ledger names anything; one that cannot be read says that it does not."""
+        try:
+            return bool(self.ledger.outstanding(self.run_id))
+        except LedgerError:
+            return False
+
     async def take_down(self) -> list[str]:
-        """Undo what was done to the data, and end the services; what is left behind, in words."""
-        if not self.crew.untold:
-            self.resources.finish()
+        """Undo what was done to the data, and end the services; what is left behind, in words.
+
+        A ledger that cannot be used keeps nothing of it from being done.
+        """
+        left = self._finish_resources()
         undone = await teardown.undo_data(
             self.ledger,
             self.guard,
@@ -231,11 +245,25 @@ class Deployment:
         self.removed = tuple(map(self.mask.text, undone.removed))
         await self._services.stop()
         await self._mocks.close()
-        return undone.left + [
-            describe(entry)
-            for entry in self.ledger.outstanding(self.run_id)
-            if entry.kind in teardown.SERVICE_KINDS
-        ]
+        return list(dict.fromkeys([*left, *undone.left, *self._still_there()]))
+
+    def _finish_resources(self) -> list[str]:
+        """Write down that nothing more is made, if all was told; why it could not be written."""
+        if self.crew.untold:
+            return []
+        try:
+            self.resources.finish()
+        except LedgerError as error:
+            return [error.message]
+        return []
+
+    def _still_there(self) -> list[str]:
+        """The processes and folders that the ledger names, in words."""
+        try:
+            outstanding = self.ledger.outstanding(self.run_id)
+        except LedgerError as error:
+            return [error.message]
+        return [describe(entry) for entry in outstanding if entry.kind in teardown.SERVICE_KINDS]
 
     async def _require_sentinel(self) -> None:
         """Of a database that outlives the run, where the scenario wants it."""
@@ -252,6 +280,8 @@ class Deployment:
             # The password of our own server is for looking into it; that of another is not ours.
             ours = isinstance(service, EmbeddedPostgres)
             urls[service.name] = url if ours else self.mask.text(url)
+        for problem in self._finish_resources():
+            self._told(problem)
         self._services.release()
         self._mocks.release()
         return urls
@@ -259,7 +289,7 @@ class Deployment:
     def _database_is_disposable(self) -> bool:
         return teardown.database_is_disposable(self.scenario, self._values)
 
-    async def _start_services(self) -> None:
+    async def _start_services(self, loads: bool) -> None:
         """Give the services their ports and start them."""
         self._values = {**reserve(self._loaded.scenario.services), "run.id": self.run_id}
         passwords = [v for name, v in self._values.items() if name.endswith(".password")]
@@ -269,7 +299,7 @@ class Deployment:
         self._document, self.scenario = document, scenario
         # The hosts that it allows may be those of its services.
         self.guard = self._services.guard = Guard(scenario.allow_hosts)
-        await check_targets(scenario, self.guard)
+        await check_targets(scenario if loads else replace(scenario, stages=()), self.guard)
         await self._require_sentinel()
         await self._mocks.start(scenario, document, self._values)
         await self._services.start(

@@ -20,7 +20,8 @@ from stressrun.postgres import ownership
 from stressrun.postgres.connection import connect
 from stressrun.postgres.failure import may_pass
 from stressrun.run import resources
-from stressrun.run.entries import STEP_KINDS, describe, in_order, is_known
+from stressrun.run.entries import describe, in_order, is_known
+from stressrun.run.removal import Left, Outcome, Remover, outcome
 from stressrun.safety.guard import Guard
 from stressrun.safety.ledger import Entry, Ledger, LedgerError
 from stressrun.scenario.model import (
@@ -105,15 +106,30 @@ async def undo_data(
 ) -> Undone:
     """Remove what a run's requests made, perform its teardown steps, remove its rows and tables.
 
-    Settles what was undone. A failure on disposable services is only told: what was to be removed
-    goes with them. A database that is restarted or in recovery is waited for, in all for so many
-    seconds as there is `patience`.
+    Settles what was undone; a ledger that cannot be read is what is left. A failure on disposable
+    services is only told: what was to be removed goes with them. A database that is restarted or in
+    recovery is waited for, in all for so many seconds as there is `patience`.
     """
-    entries = ledger.outstanding(run_id)
+    try:
+        entries = ledger.outstanding(run_id)
+    except LedgerError as error:
+        return Undone(left=[error.message])
     undoing = _Undoing(ledger, guard, run_id, told, entries, patience)
-    for entry in in_order(entries):
-        await undoing.undo(entry)
+    data = in_order(entries)
+    await undoing.undo_made([entry for entry in data if _is_made(entry)])
+    for entry in data:
+        if not _is_made(entry):
+            await undoing.undo(entry)
     return undoing.result
+
+
+def time_for(entry: Entry) -> float:
+    """How many seconds the undoing of an entry has; each request besides has those of a step."""
+    return _STEP_TIMEOUT if entry.kind == "sql" else _DATA_TIMEOUT
+
+
+def _is_made(entry: Entry) -> bool:
+    return entry.kind == resources.KIND and is_known(entry)
 
 
 class _Undoing:
@@ -131,6 +147,7 @@ class _Undoing:
         self.result = Undone()
         self._ledger = ledger
         self._guard = guard
+        self._remover = Remover(guard, _STEP_TIMEOUT)
         self._run_id = run_id
         self._told = told
         self._patience = patience
@@ -141,17 +158,49 @@ class _Undoing:
             if entry.kind == "process" and running.is_alive(entry)
         }
 
+    async def undo_made(self, entries: Sequence[Entry]) -> None:
+        """Undo what requests made, all of it in the time for data, and tell of each maker once."""
+        left = await self._remover.remove(
+            [entry for entry in entries if entry.detail["service"] in self._reachable],
+            within=_DATA_TIMEOUT,
+        )
+        for entry in entries:
+            # What is disposable has gone with its service, and needs no word.
+            if entry.id not in left and not entry.detail.get("disposable"):
+                left[entry.id] = dict.fromkeys(entry.detail["undo"], _not_sent(entry))
+        told = [entry for entry in reversed(entries) if entry.id in left]
+        for by in dict.fromkeys(entry.detail["by"] for entry in told):
+            self._tell(outcome([each for each in told if each.detail["by"] == by], left))
+        try:
+            for entry in entries:
+                self._close(entry, left.get(entry.id, {}))
+        except LedgerError as error:
+            self.result.left.append(f"what requests made is undone as told, but {error.message}")
+
+    def _tell(self, made: Outcome) -> None:
+        if made.removed:
+            self.result.removed.append(made.removed)
+            self._told(made.removed)
+        self.result.left += made.left
+        for line in made.told:
+            self._told(line)
+
+    def _close(self, entry: Entry, left: Left) -> None:
+        """Strike an entry out, or what of it was undone. Raises LedgerError."""
+        if entry.detail.get("disposable") or not (left or entry.detail.get("under_way")):
+            self._ledger.settle(entry.id)
+        elif len(left) < len(entry.detail["undo"]):
+            self._ledger.amend(entry.id, undo=list(left))
+
     async def undo(self, entry: Entry) -> None:
         """Undo an entry, note what came of it, and settle it if that was all."""
-        timeout = _STEP_TIMEOUT if entry.kind in STEP_KINDS else _DATA_TIMEOUT
+        timeout = time_for(entry)
         removed, problem = "", f"not within {timeout:.0f} s"
         with trio.move_on_after(timeout):
             removed, problem = await self._patiently(entry)
         if removed:
             self.result.removed.append(removed)
             self._told(removed)
-        if doubt := resources.unknown(entry):
-            self._told(doubt)
         failure = f"{describe(entry)}: {problem}"
         if problem and not entry.detail.get("disposable"):
             self.result.left.append(failure)
@@ -191,20 +240,21 @@ class _Undoing:
             case "sql":
                 await _execute(detail["url"], detail["sql"], self._guard, self._run_id)
                 return "", ""
-            case "request" | resources.KIND if (name := detail["service"]) not in self._reachable:
-                # Whoever listens on its port now is somebody else.
-                wanted = entry.kind == "request" or detail["undo"]
-                return "", f"not sent, as the service {name} has ended" if wanted else ""
+            case "request" if detail["service"] not in self._reachable:
+                return "", _not_sent(entry)
             case "request":
-                return await resources.purge(entry, self._guard, _STEP_TIMEOUT)
-            case resources.KIND:
-                return await resources.undo(entry, self._ledger, self._guard, _STEP_TIMEOUT)
+                return await self._remover.purge(entry)
             case _:
                 return await ownership.undo(entry, guard=self._guard, run_id=self._run_id), ""
 
     @property
     def _reachable(self) -> set[str | None]:
         return {None, *self._living}
+
+
+def _not_sent(entry: Entry) -> str:
+    # Whoever listens on its port now is somebody else.
+    return f"not sent, as the service {entry.detail['service']} has ended"
 
 
 def _reason(error: StressrunError | psycopg.Error) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stressrun.cli.plan.wording import duration, percent
+from stressrun.load.undoing import unproven
 from stressrun.scenario.load import Loaded
 from stressrun.scenario.model import (
     ApiKeyAuth,
@@ -98,7 +99,8 @@ def request_line(request: Request, common: Common) -> str:
     if request.auth is not None:
         parts.append(f"{_AUTHS[type(request.auth)]} auth")
     if request.undo is not None:
-        parts.append(f"undone by {request.undo.method} {request.undo.path.source}")
+        undo = f"undone by {request.undo.method} {request.undo.path.source}"
+        parts.append(f"{undo} with constant headers alone" if unproven(request) else undo)
     if request.timeout != common.timeout:
         parts.append(f"timeout {duration(request.timeout)}")
     if request.redirects != common.redirects:
