@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from stressrun.compare.mocked import as_in
+from stressrun.compare.mocked import as_in, calls_of
+from stressrun.metrics.mock_calls import MockCalls, RouteCalls
 from stressrun.scenario.nodes import Plain
 
 BLOCKS = ["warm-up-0", "block-0"]
@@ -47,3 +50,13 @@ def test_what_it_does_in_the_stage_it_does_in_every_block(
     route: dict[str, Plain], expected: Plain
 ) -> None:
     assert compared(route) == expected
+
+
+def test_calls_are_work_those_without_a_route_too() -> None:
+    asked = MockCalls({"GET /": RouteCalls(calls=3)}, Counter({"GET /a": 2, "POST /b": 1}))
+    mocks = {"m": asked, "n": MockCalls({"GET /": RouteCalls()})}
+    assert calls_of(mocks) == {
+        "m: calls of GET /": 3,
+        "m: calls without a route": 3,
+        "n: calls of GET /": 0,
+    }

@@ -33,6 +33,7 @@ def test_each_route_has_a_line_and_what_is_wrong_is_warned_of() -> None:
         120,
         limited=3,
         abandoned=2,
+        waiting=1,
         statuses=Counter({201: 100, 503: 10, 429: 3}),
         failures=Counter({"status": 10, "reset": 5}),
     )
@@ -49,13 +50,14 @@ def test_each_route_has_a_line_and_what_is_wrong_is_warned_of() -> None:
         " · CPU 5.00 % of a core",
         "  POST /charges: 120 calls · 100 × 201, 3 × 429, 10 × 503 · made to fail 12.50 %"
         " (status 10, reset 5) · over the limit 3 · given up by the client 2"
-        " · latency p50 20.0 ms, p99 20.0 ms, max 20.0 ms",
+        " · still waiting at the end 1 · latency p50 20.0 ms, p99 20.0 ms, max 20.0 ms",
         "  warning: 4 requests had no route: GET /a?[2J 3, GET /b 1",
         "  warning: 2 could not be answered: malformed 2",
         "  warning: answers were late by up to 150 ms, which the service's times hold",
     ]
     (part,) = mocks_part(result(calls), scenario())
     assert part["unmatched"] == {"GET /a\x1b[2J": 3, "GET /b": 1}
+    assert part["routes"][0]["waiting"] == 1
     assert part["routes"][0]["statuses"] == {"201": 100, "429": 3, "503": 10}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,11 +17,16 @@ from runs import (
     PATIENCE,
     ROOT,
     Ended,
+    Run,
     assert_nothing_is_left,
     assert_told,
     kept_run,
     stressrun,
 )
+
+from stressrun.errors import SetupError
+from stressrun.run.mocks import listening
+from stressrun.services.ports import PortTakenError
 
 MOCKED = Path(__file__).with_name("mocked.yaml")
 PAYMENTS = ROOT / "scenarios" / "payments.yaml"
@@ -59,6 +67,33 @@ def test_a_mock_fails_in_its_stage_and_what_it_counts_is_what_was_sent(tmp_path:
     for shown in (ended.output, (tmp_path / "page.md").read_text()):
         assert "after outage of mock pay: back at 0 % of failures" in shown
         assert "made to fail" in shown
+    assert_nothing_is_left(ended)
+
+
+def test_another_port_helps_only_where_one_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match="Address already in use"):
+            listening("m", port)
+    most, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit))
+    try:
+        with pytest.raises(SetupError) as told:
+            listening("m", port)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, limit))
+    assert not isinstance(told.value, PortTakenError)
+    assert told.value.message == f"mock 'm' cannot have its port {port}: Too many open files"
+
+
+def test_a_signal_while_a_mock_starts_is_told_as_every_other(tmp_path: Path) -> None:
+    # Of two that start together, one has to draw data first: it has not said that it is ready.
+    slow = "[{on: GET /, respond: {body: '${faker.name} ${faker.address} ${faker.company}'}}]"
+    run = Run(tmp_path, MOCKED, f"--set=services.slow.mock={slow}")
+    run.wait_for("mock pay is ready")
+    run.signal(signal.SIGINT)
+    ended = run.end()
+    assert_told(ended, 130, "stopped by SIGINT")
     assert_nothing_is_left(ended)
 
 

@@ -74,6 +74,12 @@ ROUTES = {
     "percentiles out of order": Told(
         "on: GET /, latency: ☞{p50: 2s, p99: 1s}", "a higher percentile is shorter"
     ),
+    "a percentile below all": Told(
+        "on: GET /, latency: {☞p00: 1ms}", "p00 is below all times", "such as p01"
+    ),
+    "a percentile twice": Told(
+        "on: GET /, latency: {p50: 1ms, ☞p500: 2ms}", "p500 is the same percentile as p50"
+    ),
     "no percentile": Told("on: GET /, latency: {☞q50: 2s}", "a percentile such as p50, or max"),
     "a latency without a unit": Told("on: GET /, latency: ☞50", "50ms"),
     "the longest first": Told("on: GET /, latency: ☞2s..1s", "the shortest latency comes first"),
@@ -107,6 +113,26 @@ def test_a_mistake_in_a_threshold_on_a_mock_is_told(
 ) -> None:
     source = f"{HEAD}      - {{on: GET /}}\nthresholds: ['{threshold}']\n"
     assert_told(tmp_path, source, message)
+
+
+@pytest.mark.parametrize(
+    "following",
+    ["duration: 2s, endpoints: {vus: 1}", "duration: 9s, writes: {workers: 1}"],
+)
+def test_a_stage_that_cannot_show_that_the_service_recovered_is_none(
+    following: str, tmp_path: Path
+) -> None:
+    head = HEAD.replace(
+        "{name: peak, duration: 3s, endpoints: {vus: 1}}", f"{{name: a, {following}}}"
+    )
+    assert head != HEAD
+    source = (
+        f"{head}      - {{on: GET /, fail: {{close: true, in: steady}}}}\n"
+        "database: {url: 'postgresql://u@127.0.0.1/test'}\n"
+        "writes: [{name: w, operations: {one: {sql: select 1}}, mix: {one: 1}}]\n"
+        "thresholds: [☞mock pay recovery < 5s]\n"
+    )
+    assert_told(tmp_path, source, "of 3 s with load on the endpoints", "and a stage after it")
 
 
 def test_a_mock_may_name_a_service_that_needs_it(tmp_path: Path) -> None:

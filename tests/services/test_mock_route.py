@@ -160,6 +160,19 @@ def test_a_limit_lets_a_burst_through_and_then_its_rate() -> None:
     assert b"Retry-After: 10\r\n" in called(slow, request(now=SECOND)).message.content
 
 
+def test_a_route_that_is_set_back_does_as_at_the_beginning() -> None:
+    source = (
+        "[{on: POST /charges, respond: [{status: 202, body: '${uuid}'}, {after: 5 calls}],"
+        " latency: 1s..2s, limit: {rate: 1/h, burst: 8}}]"
+    )
+    one = route(source)
+    first = [called(one) for _ in range(10)]
+    assert [outcome.message.status for outcome in first] == [202] * 5 + [200] * 3 + [429] * 2
+    one.set_back()
+    assert [called(one) for _ in range(10)] == first
+    assert one.books.calls == 20
+
+
 def test_the_same_seed_gives_the_same_outcomes_in_the_same_order() -> None:
     source = (
         "[{on: POST /charges, latency: {p50: 20ms, p99: 120ms},"
@@ -195,6 +208,12 @@ def test_percentiles_are_met_and_more_chance_is_never_less_time(chances: list[fl
     assert times == sorted(times)
     capped = compile_delay(Percentiles(points, 0.1))
     assert max(map(capped, (*chances, 0.99999))) <= 100_000_000
+
+
+def test_percentiles_that_are_near_each_other_lead_to_a_year_at_most() -> None:
+    steep = compile_delay(Percentiles(((0.5, 1e-6), (0.51, 3_600.0))))
+    assert steep(0.999) == pytest.approx(366 * 86_400e9)
+    assert steep(0.001) == 0
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
 from mocks import RunningMock, received, running_mock
+from stressrun.metrics.mock_calls import MockCalls
 
 ROUTES = """
 - {on: GET /same, respond: {body: same}}
@@ -25,6 +29,8 @@ ROUTES = """
 - {on: GET /peak, respond: [{body: calm}, {body: peak, in: peak}]}
 - {on: POST /search, body: {matches: "(a+)+$"}, respond: {body: found}}
 - {on: POST /search, respond: {body: none}}
+- {on: GET /third, respond: [{body: pending}, {body: done, after: 2 calls}]}
+- {on: POST /trailer, respond: {json: {a: "${header.X-A}", b: "${header.X-B}"}}}
 """
 
 
@@ -193,6 +199,62 @@ def test_a_pattern_that_is_searched_for_without_end_is_told_and_the_next_is_serv
     calls = mock.calls()
     assert dict(calls.refused) == {"too slow a pattern of POST /search": 1}
     assert [calls.routes[name].calls for name in ("POST /search", "POST /search (2)")] == [1, 1]
+
+
+def test_a_call_that_still_waits_when_its_stage_ends_is_counted_there_and_nowhere_else(
+    mock: RunningMock,
+) -> None:
+    mock.enter("steady")
+    with mock.connect() as client:
+        client.sendall(get("/tomorrow"))
+        assert mock.exchange(get("/same")).endswith(b"same")
+        first = mock.calls().routes["GET /tomorrow"]
+        mock.enter("peak")
+    assert mock.exchange(get("/same")).endswith(b"same")
+    second = mock.calls().routes["GET /tomorrow"]
+    assert (first.calls, first.waiting, first.abandoned) == (1, 1, 0)
+    assert (second.calls, second.waiting, second.abandoned) == (0, 0, 0)
+
+
+def test_a_mock_that_sleeps_through_a_stage_tells_how_late_it_was(mock: RunningMock) -> None:
+    with mock.connect() as client:
+        client.sendall(get("/same"))
+        assert received(client).endswith(b"same")
+        mock.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, mock.process.pid, os.WSTOPPED)
+        start = time.monotonic_ns()
+        mock.control.send({"do": "stage", "name": "peak", "start": start})
+        client.sendall(get("/peak"))
+        mock.control.send({"do": "end"})
+        least = time.monotonic_ns() - start
+        mock.process.send_signal(signal.SIGCONT)
+        told = mock.control.wait()
+        assert told is not None
+        assert received(client).endswith(b"peak")
+    calls = MockCalls.from_wire(told["calls"])
+    assert calls.routes["GET /peak"].calls == 1
+    assert calls.loop_lag.maximum >= least
+    assert calls.seconds >= least / 1e9
+
+
+def test_a_mock_that_is_set_back_has_never_been_called(mock: RunningMock) -> None:
+    def third() -> list[bytes]:
+        answered = mock.exchange(get("/third") * 3, answers=3)
+        return re.findall(rb"pending|done", answered)
+
+    assert third() == [b"pending", b"pending", b"done"]
+    assert third() == [b"done"] * 3
+    mock.control.send({"do": "set back"})
+    mock.calls()
+    assert third() == [b"pending", b"pending", b"done"]
+
+
+def test_what_follows_a_body_in_chunks_is_no_header(mock: RunningMock) -> None:
+    asked = (
+        b"POST /trailer HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX-A: a\r\n\r\n"
+        b"1\r\n1\r\n0\r\nX-B: b\r\n\r\n"
+    )
+    assert mock.exchange(asked).endswith(b'{"a":"a","b":null}')
 
 
 def test_calls_whose_clients_leave_before_their_answer_are_counted(mock: RunningMock) -> None:

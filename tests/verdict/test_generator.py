@@ -1,6 +1,7 @@
 import pytest
 
 from stressrun.load.stage import StageResult, WorkerUse
+from stressrun.metrics.mock_calls import MockCalls
 from stressrun.verdict.generator import limited, own_fault
 from verdict_samples import STAGES
 
@@ -51,3 +52,20 @@ def test_blocks_at_the_generators_limit_say_nothing_of_the_target(
     assert (fault is not None) == is_limited
     if fault is not None:
         assert fault.cause.startswith("the generator used 9")
+
+
+@pytest.mark.parametrize(
+    ("shares", "is_limited"),
+    [([0.5, 0.97, 0.4], False), ([0.95, 0.97, 0.4], True), ([0.97], True)],
+)
+def test_blocks_at_a_mocks_limit_say_nothing_of_the_target(
+    shares: list[float], is_limited: bool
+) -> None:
+    blocks = [result(2, {}) for _ in shares]
+    for block, share in zip(blocks, shares, strict=True):
+        block.mocks["calm"] = MockCalls(cpu_seconds=0.1, seconds=1.0)
+        block.mocks["pay"] = MockCalls(cpu_seconds=share, seconds=1.0)
+    fault = limited(blocks)
+    assert (fault is not None) == is_limited
+    if fault is not None:
+        assert fault.cause.startswith("the mock pay used 9")

@@ -34,7 +34,7 @@ def with_mock(*thresholds: str) -> Scenario:
 
 
 def result(given: Scenario, number: int, seconds: Sequence[tuple[int, int]] = ()) -> StageResult:
-    found = StageResult(given.stages[number], number, elapsed=10.0)
+    found = StageResult(given.stages[number], number, elapsed=float(len(seconds)) or 10.0)
     for second, (ended, failed) in enumerate(seconds):
         found.outcomes.add(ended, failed, second)
     return found
@@ -66,6 +66,10 @@ CALM = [(10, 0)] * 5
         (CALM, [(10, 5), (0, 0), (0, 0)], None, 0.0),
         (CALM, [(0, 0), (0, 0), *CALM], 2.0, 0.0),
         ([], CALM, 0.0, 0.0),
+        # As long as the stage lasts: one good second, or two, are no proof.
+        (CALM, [(10, 5)] * 4 + [(10, 0)], None, 0.0),
+        (CALM, [(10, 5), (10, 5), (10, 0), (10, 0)], None, 0.0),
+        (CALM, [(10, 5), (10, 0), (10, 0), (10, 0)], 1.0, 0.0),
     ],
 )
 def test_recovery_is_from_when_on_no_more_fail_than_before(
@@ -80,6 +84,20 @@ def test_recovery_is_from_when_on_no_more_fail_than_before(
     assert recoveries(results[:2], given) == []
 
 
+def test_what_ends_after_a_stage_is_no_recovery_and_a_short_stage_tells_of_none() -> None:
+    given = with_mock()
+    before, failing = result(given, 0, CALM), result(given, 1, [(10, 9)] * 5)
+    drained = result(given, 2, [(10, 5), (10, 5), (10, 0), (10, 0), (10, 0), (10, 0)])
+    drained.elapsed = 4.9
+    (found,) = recoveries([before, failing, drained], given)
+    assert found.seconds is None
+    drained.elapsed = 5.0
+    (found,) = recoveries([before, failing, drained], given)
+    assert found.seconds == 2.0
+    drained.elapsed = 2.9
+    assert recoveries([before, failing, drained], given) == []
+
+
 def test_a_service_that_never_recovers_fails_its_threshold_and_is_told_of() -> None:
     given = with_mock("mock m recovery < 5s", "mock m recovery < 5s in before")
     results = [result(given, 0, CALM), result(given, 1, CALM), result(given, 2, [(10, 5)] * 5)]
@@ -87,7 +105,7 @@ def test_a_service_that_never_recovers_fails_its_threshold_and_is_told_of() -> N
         asked(each, 10, 1)
     never, without = evaluate(given, results)
     assert (never.value, never.passed) == (None, False)
-    assert never.detail == "after ended with more failing than before peak"
+    assert never.detail == "there were no 3 s of after with as few failing as before peak"
     assert (without.value, without.passed) == (None, False)
 
 

@@ -1,10 +1,11 @@
-"""Mocks as they are in one stage, in blocks that have other names."""
+"""Mocks in blocks: they are as in one stage, and what they are asked there is work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+from stressrun.metrics.mock_calls import MockCalls
 from stressrun.scenario.load import Document
 from stressrun.scenario.nodes import Plain
 
@@ -20,6 +21,17 @@ def as_in(services: Plain, stage: str, blocks: Sequence[str]) -> Plain:
         else service
         for name, service in services.items()
     }
+
+
+def calls_of(mocks: Mapping[str, MockCalls]) -> dict[str, int]:
+    """The calls of mocks as work, by mock and route; those without a route where there are any."""
+    found = {
+        f"{mock}: calls of {name}": route.calls
+        for mock, calls in mocks.items()
+        for name, route in calls.routes.items()
+    }
+    missed = {mock: calls.unmatched.total() for mock, calls in mocks.items()}
+    return found | {f"{mock}: calls without a route": n for mock, n in missed.items() if n}
 
 
 def _routes(routes: Plain, stage: str, blocks: Sequence[str]) -> Iterator[Plain]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from stressrun.compare.mocked import calls_of
 from stressrun.load.stage import StageResult
 from stressrun.metrics.excerpt import on_one_line
 from stressrun.metrics.recorder import Recorder
@@ -67,7 +68,7 @@ class Tree:
 class Side:
     """A deployment that does blocks of load; `name` is base or head.
 
-    With `reset`, each block finds the database as it was seeded.
+    With `reset`, each block finds the database as it was seeded, and mocks that nobody has called.
     """
 
     def __init__(self, name: str, deployment: Deployment, *, reset: bool) -> None:
@@ -102,6 +103,7 @@ class Side:
         """Do a block, its warm-up first. Raises WorkerLost, TargetLost, SetupError."""
         if self._reset:
             await self._template().restore()
+            await self.deployment.set_mocks_back()
             await self.deployment.start_commands()
             await self._begin()
         await self._stage(2 * number)
@@ -177,7 +179,7 @@ class Side:
         result = StageResult(stage, number, elapsed=stage.duration)
         crew = self.deployment.crew
         await self.deployment.run_stage(result, crew.next_start(_LEAD), self._heard)
-        self._calls.update(_calls_of(result))
+        self._calls.update(calls_of(result.mocks))
         self.deployment.check_alive(f"{stage.name} of {self.name}")
         self._iterations += sum(
             row.succeeded + row.failed
@@ -201,12 +203,3 @@ class Side:
             except NotSeen:
                 return None
         return None
-
-
-def _calls_of(result: StageResult) -> dict[str, int]:
-    """The calls of mocks, by mock and route."""
-    return {
-        f"{mock}: calls of {name}": route.calls
-        for mock, calls in result.mocks.items()
-        for name, route in calls.routes.items()
-    }

@@ -20,14 +20,15 @@ class RouteCalls:
     """The calls of a route.
 
     Some were `limited` by its rate, `failures` are those that were made to fail, by kind; others
-    were `abandoned` by the client before the answer was due. `statuses` are what was answered.
-    `latency` is how long the answers were to take, `lag` how much later than that they were sent,
-    in nanoseconds.
+    were `abandoned` by the client before the answer was due, or were `waiting` for it when the
+    stage had ended. `statuses` are what was answered. `latency` is how long the answers were to
+    take, `lag` how much later than that they were sent, in nanoseconds.
     """
 
     calls: int = 0
     limited: int = 0
     abandoned: int = 0
+    waiting: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     latency: Histogram = field(default_factory=Histogram)
@@ -43,6 +44,7 @@ class RouteCalls:
         self.calls += other.calls
         self.limited += other.limited
         self.abandoned += other.abandoned
+        self.waiting += other.waiting
         self.statuses.update(other.statuses)
         self.failures.update(other.failures)
         self.latency.merge(other.latency)
@@ -54,6 +56,7 @@ class RouteCalls:
             "calls": self.calls,
             "limited": self.limited,
             "abandoned": self.abandoned,
+            "waiting": self.waiting,
             "statuses": [*self.statuses.items()],
             "failures": dict(self.failures),
             "latency": self.latency.drain(),
@@ -67,6 +70,7 @@ class RouteCalls:
             wire["calls"],
             wire["limited"],
             wire["abandoned"],
+            wire["waiting"],
             Counter(dict(wire["statuses"])),
             Counter(wire["failures"]),
             Histogram.from_wire(wire["latency"]),
@@ -79,8 +83,8 @@ class MockCalls:
     """The calls of a mock in a stage, by the names of its routes.
 
     `unmatched` are requests that no route fits, by method and path; `refused` what was no request
-    that could be answered, by its kind. `loop_lag` is how late its loop came to even instants, in
-    nanoseconds; it used so many `cpu_seconds` in `seconds`.
+    that could be answered, by its kind. `loop_lag` is how late its loop came to even instants, and
+    to the stage's start, in nanoseconds; it used so many `cpu_seconds` in `seconds`.
     """
 
     routes: dict[str, RouteCalls] = field(default_factory=dict)

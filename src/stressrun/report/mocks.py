@@ -65,6 +65,7 @@ def _route_part(name: str, calls: RouteCalls) -> dict[str, Any]:
         "calls": calls.calls,
         "limited": calls.limited,
         "abandoned": calls.abandoned,
+        "waiting": calls.waiting,
         "statuses": {str(status): n for status, n in sorted(calls.statuses.items())},
         "failures": dict(sorted(calls.failures.items())),
         "latency": asdict(summarise(calls.latency)),
@@ -107,6 +108,8 @@ def _route(calls: RouteCalls) -> str:
         parts.append(f"over the limit {calls.limited:,}")
     if calls.abandoned:
         parts.append(f"given up by the client {calls.abandoned:,}")
+    if calls.waiting:
+        parts.append(f"still waiting at the end {calls.waiting:,}")
     if calls.latency.maximum:
         parts.append(f"latency {_times(calls.latency)}")
     return " · ".join(parts)

@@ -199,6 +199,10 @@ class Deployment:
             commands, self._values, base_url=self.scenario.base_url, http=self.scenario.http
         )
 
+    async def set_mocks_back(self) -> None:
+        """Have the mocks be as they were at the beginning."""
+        await self._mocks.set_back()
+
     async def stop_commands(self) -> None:
         """End all services but the databases."""
         await self._services.stop(databases=False)

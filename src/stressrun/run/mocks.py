@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -42,12 +43,13 @@ class MockSilent(StressrunError):  # noqa: N818 - a part of the generator is gon
 class _Mock:
     """A mock's process, noted before it is there, and the channel to it.
 
-    One that was `silent` is not asked again.
+    One that is not `ready` yet is asked nothing, and one that was `silent` is not asked again.
     """
 
     name: str
     launched: Launched
     channel: Channel
+    ready: bool = False
     silent: bool = False
 
     async def tell(self, message: Message) -> None:
@@ -123,6 +125,11 @@ class Mocks:
             if calls is not None:
                 result.mocks[mock.name] = calls
 
+    async def set_back(self) -> None:
+        """Have all of them be as they were when they were started."""
+        for mock in self._mocks:
+            await mock.tell({"do": "set back"})
+
     def lost(self) -> list[Lost]:
         """The mocks that have ended by themselves."""
         return [
@@ -163,7 +170,7 @@ class Mocks:
         self._released, self._mocks = self._mocks, []
 
     def _launch(self, mock: MockService, port: int) -> None:
-        with _listening(mock.name, port) as listener:
+        with listening(mock.name, port) as listener:
             launched = self._launcher.note(mock.name, (SIGTERM,))
             ours, theirs = socket.socketpair()
             self._mocks.append(_Mock(mock.name, launched, Channel(ours)))
@@ -186,6 +193,7 @@ class Mocks:
     async def _await_ready(self, mock: _Mock) -> None:
         with trio.move_on_after(_PREPARATION):
             if await mock.channel.receive() is not None:
+                mock.ready = True
                 return
         process = mock.launched.process
         assert process is not None
@@ -202,7 +210,8 @@ class Mocks:
 
     async def _tell_of_unmatched(self, mock: _Mock) -> None:
         process = mock.launched.process
-        if process is None or process.status is not None or mock.silent:
+        ended = process is None or process.status is not None
+        if ended or mock.silent or not mock.ready:
             return
         try:
             calls = await self._ask(mock)
@@ -216,19 +225,16 @@ class Mocks:
             self._told(f"mock {mock.name}: no route outside of stages for {first}{others}")
 
 
-def _listening(name: str, port: int) -> socket.socket:
-    """A socket that listens on a loopback port. Raises SetupError, PortTakenError."""
-    listener = socket.socket()
+def listening(name: str, port: int) -> socket.socket:
+    """A socket that listens on a mock's loopback port. Raises SetupError, PortTakenError."""
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen(_BACKLOG)
+        return socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
     except OSError as error:
-        listener.close()
-        message = f"mock {name!r} cannot have its port {port}: {error.strerror}"
-        if isinstance(error, PermissionError):
-            raise SetupError(message, hint="give it a port from 1024 on") from error
-        raise PortTakenError(
-            message, hint="end the process that listens there, or leave the port out for a free one"
-        ) from error
-    return listener
+        # Its own text names the address once more.
+        why = os.strerror(error.errno or 0)
+        message = f"mock {name!r} cannot have its port {port}: {why}"
+        if error.errno == errno.EADDRINUSE:
+            hint = "end the process that listens there, or leave the port out for a free one"
+            raise PortTakenError(message, hint=hint) from error
+        hint = "give it a port from 1024 on" if isinstance(error, PermissionError) else ""
+        raise SetupError(message, hint=hint) from error

@@ -18,6 +18,9 @@ MONITORED = ("process", "host", "prometheus")
 OF_ITERATIONS = ("achieved", "dropped")
 """Figures of http that are of its iterations: a request that never began is none."""
 
+RECOVERED = 3
+"""For so many whole seconds a service must be as before to have recovered."""
+
 ERRORS_OF_KIND = "errors."
 _PERCENTILE = re.compile(r"p([0-9]{2,5})")
 _STATUS = re.compile(r"[1-5]([0-9]{2}|xx)")

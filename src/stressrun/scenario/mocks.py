@@ -186,16 +186,24 @@ def _between(text: str) -> Between:
 def _percentiles(part: Part) -> Percentiles:
     assert isinstance(part.value, dict)
     most, points = None, []
+    names: dict[float, str] = {}
     for name in part.value:
         if (value := part.get(name)) is None:
             continue
         seconds = value.parsed(parse_duration, 1.0)
         if name == "max":
             most = seconds
-        elif (quantile := quantile_of(name)) is not None and seconds > 0:
-            points.append((quantile, seconds))
+            continue
+        quantile = quantile_of(name) or 0.0
+        same = names.setdefault(quantile, name)
+        if quantile == 0:
+            value.fault(f"{name} is below all times", "such as p01", at_key=True)
+        elif same != name:
+            value.fault(f"{name} is the same percentile as {same}", "leave one out", at_key=True)
         elif seconds == 0:
             value.fault("a percentile of 0 leaves nothing to draw", "such as 1ms")
+        else:
+            points.append((quantile, seconds))
     points.sort()
     for (_, lower), (_, higher) in pairwise(points):
         if higher < lower:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from stressrun.scenario.figures import LOADS, MONITORED
+from stressrun.scenario.figures import LOADS, MONITORED, RECOVERED
 from stressrun.scenario.model import Database, Monitoring, Stage, Threshold, Users, WriteMix
 from stressrun.scenario.monitoring import unmonitored
 from stressrun.scenario.part import Part
@@ -160,14 +160,20 @@ def _never_recovering(
     named = names.mocks.get(threshold.name or "")
     seen = stages_of(threshold, stages)
     if named is None or any(
-        stage in seen and stage.name in named and following.name not in named
+        stage in seen and stage.name in named and following.name not in named and _shows(following)
         for stage, following in pairwise(stages)
     ):
         return None
     return (
-        f"the mock {threshold.name} names no stage here that is followed by one it does not name",
+        f"the mock {threshold.name} names no stage here that is followed by one it does not name, "
+        f"of {RECOVERED} s with load on the endpoints",
         "such as fail: {status: 503, in: outage}, and a stage after it",
     )
+
+
+def _shows(following: Stage) -> bool:
+    """Whether a stage can show that a service has recovered."""
+    return following.endpoints is not None and following.duration >= RECOVERED
 
 
 def _is_planned(stage: Stage, subject: str) -> bool:

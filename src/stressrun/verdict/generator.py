@@ -63,8 +63,8 @@ def overtaxed(
 def limited(blocks: Sequence[StageResult]) -> Fault | None:
     """Whether most blocks of a comparison were as fast as the generator, rather than the target.
 
-    Then both sides seem the same. Nor is it the target's doing what the generator was too late for.
-    Other lag of its is in no figure that is compared.
+    Then both sides seem the same; so they do where a mock was at its limit. Nor is it the target's
+    doing what the generator was too late for. Other lag of its is in no figure that is compared.
     """
     if not blocks:
         return None
@@ -74,10 +74,16 @@ def limited(blocks: Sequence[StageResult]) -> Fault | None:
         cause = f"the generator was too late for {missed:,} arrivals, which were dropped"
         return Fault(cause, "lower the load, or leave out catch_up: false")
     usual = sorted(blocks, key=_busiest)[len(blocks) // 2]
-    if _busiest(usual) < SATURATED:
-        return None
-    why, remedy = explanation(usual)
-    return Fault(f"{why} in most blocks: base and head were as fast as it is", remedy)
+    if _busiest(usual) >= SATURATED:
+        why, remedy = explanation(usual)
+        return Fault(f"{why} in most blocks: base and head were as fast as it is", remedy)
+    for name in blocks[0].mocks:
+        shares = sorted(block.mocks[name].cpu_share for block in blocks if name in block.mocks)
+        share = shares[len(shares) // 2]
+        if share >= SATURATED:
+            why = f"the mock {name} used {format_share(share)} of its core in most blocks"
+            return Fault(f"{why}: base and head were as fast as it is", "lower the load")
+    return None
 
 
 def _busiest(result: StageResult) -> float:

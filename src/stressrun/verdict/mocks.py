@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from stressrun.load.stage import StageResult
 from stressrun.metrics.histogram import Histogram
 from stressrun.metrics.mock_calls import MockCalls
+from stressrun.scenario.figures import RECOVERED
 from stressrun.scenario.model import MockService, Scenario
 
-_HELD = 3
 _NOISE = 0.01
 
 
@@ -18,9 +18,9 @@ _NOISE = 0.01
 class Recovery:
     """How long after a stage in which a mock was not as always the service was as before.
 
-    That is from the end of `stage` to the first second from which on, for three seconds or to
-    the end of `following`, no more than the `level` of iterations fail, and 1 % of all besides.
-    `seconds` None: it was not. The level is the share that failed in the stage before.
+    That is from the end of `stage` to the first second from which on, for three whole seconds of
+    `following`, no more than the `level` of iterations fail, and 1 % of all besides. `seconds`
+    None: there are none. The level is the share that failed in the stage before.
     """
 
     mock: str
@@ -31,7 +31,7 @@ class Recovery:
 
 
 def amplification(mock: str, results: Sequence[StageResult], scenario: Scenario) -> float | None:
-    """The calls of a mock for each request that the service has answered; None: there were none."""
+    """The calls of a mock for each request that has ended, answered or not; None: none has."""
     requests = sum(
         row.succeeded + row.failed for result in results for row in result.requests(scenario)
     )
@@ -75,7 +75,8 @@ def lag_of(seen: Sequence[MockCalls]) -> Histogram:
 def recoveries(results: Sequence[StageResult], scenario: Scenario) -> list[Recovery]:
     """Those of each stage that a mock's `in:` names and that is followed by one of which none is.
 
-    Stages without iterations say nothing, nor do those that did not come to their end.
+    Stages without iterations say nothing, nor do those that did not come to their end, or are too
+    short to say so.
     """
     return [
         found
@@ -99,6 +100,8 @@ def _recovery(mock: MockService, results: Sequence[StageResult], number: int) ->
         return
     if failing.interrupted or following.interrupted or not len(following.outcomes):
         return
+    if following.elapsed < RECOVERED:
+        return
     calm = (each for each in reversed(results[: number - 1]) if each.stage.name not in named)
     before = next(calm, None)
     level = (before.outcomes.share() or 0.0) if before is not None else 0.0
@@ -109,8 +112,10 @@ def _recovery(mock: MockService, results: Sequence[StageResult], number: int) ->
 def _settled(result: StageResult, level: float) -> float | None:
     """From which second of a stage on no more failed than this."""
     outcomes = result.outcomes
-    for second in range(len(outcomes)):
-        share = outcomes.share(second, second + _HELD)
+    # Not those after it, in which only the iterations end that are still under way.
+    last = int(result.elapsed) - RECOVERED
+    for second in range(min(len(outcomes), last + 1)):
+        share = outcomes.share(second, second + RECOVERED)
         if share is not None and share <= level and outcomes[second][0]:
             return float(second)
     return None

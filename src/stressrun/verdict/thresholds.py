@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from stressrun.load.stage import StageResult
 from stressrun.metrics.recorder import Recorder, Row
-from stressrun.scenario.figures import LOADS, MONITORED, is_latency
+from stressrun.scenario.figures import LOADS, MONITORED, RECOVERED, is_latency
 from stressrun.scenario.model import Scenario, Threshold
 from stressrun.scenario.threshold import stages_of
 from stressrun.units import format_share
@@ -114,7 +114,8 @@ def _of_mock(
     ]
     never = next((each for each in found if each.seconds is None), None)
     if never is not None:
-        return None, f"{never.following} ended with more failing than before {never.stage}"
+        held = f"{RECOVERED} s of {never.following} with as few failing as before {never.stage}"
+        return None, f"there were no {held}"
     return worst_recovery(found), ""
 
 

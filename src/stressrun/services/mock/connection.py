@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections import deque
 from contextlib import suppress
 from typing import Protocol
@@ -11,9 +12,9 @@ from typing import Protocol
 import httptools
 
 from stressrun.http.poller import READ, WRITE, Poller
+from stressrun.metrics.mock_calls import RouteCalls
 from stressrun.services.mock.answers import Message, closing, plain
 from stressrun.services.mock.request import Request
-from stressrun.services.mock.route import Route
 
 MOST_BODY = 8 * 2**20
 """Bytes of a body that are looked at; a request with a longer one is refused."""
@@ -31,17 +32,18 @@ class Answer:
     """An answer that is due at an instant in nanoseconds, when it becomes `ready`.
 
     `parts` are sent one after the other, `pause` nanoseconds apart; `ends`: then the connection
-    does. `fault` says what happens instead of an answer.
+    does. `fault` says what happens instead of an answer. The call is in `books` until nothing more
+    is to be said of it there.
     """
 
-    __slots__ = ("connection", "due", "ends", "fault", "parts", "pause", "ready", "route")
+    __slots__ = ("books", "connection", "due", "ends", "fault", "parts", "pause", "ready")
 
     def __init__(
         self,
         connection: Connection,
         parts: list[bytes],
         due: int,
-        route: Route | None = None,
+        books: RouteCalls | None = None,
         *,
         fault: str = "",
         ends: bool = False,
@@ -50,7 +52,7 @@ class Answer:
         self.connection = connection
         self.parts = parts
         self.due = due
-        self.route = route
+        self.books = books
         self.fault = fault
         self.ends = ends
         self.pause = pause
@@ -144,12 +146,21 @@ class Connection:
             return
         self.closed = True
         for answer in self._waiting:
-            if answer.route is not None and not answer.ready:
-                answer.route.books.abandoned += 1
+            if answer.books is not None:
+                answer.books.abandoned += 1
+            # What is due long after this need not be kept until then.
+            answer.parts.clear()
         self._waiting.clear()
         self._socket.close()
         # It holds this one's methods: without this only the collector would free them.
         del self._parser
+
+    def end_stage(self) -> None:
+        """Note the calls that still wait for their answer: what becomes of it is in no books."""
+        for answer in self._waiting:
+            if answer.books is not None:
+                answer.books.waiting += 1
+                answer.books = None
 
     # What comes.
 
@@ -204,7 +215,9 @@ class Connection:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        # What comes after a body in chunks is not looked at, and may be without end.
+        if not self._headed:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._headed = True
@@ -251,7 +264,7 @@ class Connection:
         if self.closed:
             return
         if answer.parts:
-            answer.due = max(answer.due, self._arrival) + answer.pause
+            answer.due = time.monotonic_ns() + answer.pause
             answer.ready = False
             self._host.later(answer)
             return

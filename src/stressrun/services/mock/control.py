@@ -40,13 +40,26 @@ class Control:
         return messages
 
     def wait(self) -> Message | None:
-        """The first message; None when the peer is gone."""
-        while (messages := self.receive()) is not None:
-            if messages:
-                return messages[0]
-        return None
+        """The next message, before any is received; None when the peer is gone."""
+        header = self._exactly(_HEADER.size)
+        content = None if header is None else self._exactly(_HEADER.unpack(header)[0])
+        message: Message | None = None if content is None else json.loads(content)
+        return message
 
     def send(self, message: Message) -> None:
         """Send a message. Raises OSError when the peer is gone."""
         content = json.dumps(message, separators=(",", ":")).encode()
         self._socket.sendall(_HEADER.pack(len(content)) + content)
+
+    def _exactly(self, size: int) -> bytes | None:
+        """So many bytes and none more: what follows is found by whoever polls the descriptor."""
+        content = b""
+        while len(content) < size:
+            try:
+                received = self._socket.recv(size - len(content))
+            except OSError:
+                return None
+            if not received:
+                return None
+            content += received
+        return content

@@ -15,6 +15,8 @@ Draw = Callable[[float], int]
 
 _normal = NormalDist()
 _LEAST, _MOST = 1e-9, 1 - 1e-9
+# The logarithm of a year: where two percentiles are near each other, there is no end to the times.
+_HIGHEST = log(366 * 86_400e9)
 
 
 def compile_delay(delay: Delay) -> Draw:
@@ -44,7 +46,8 @@ def _of_percentiles(delay: Percentiles) -> Draw:
     def draw(r: float) -> int:
         z = _normal.inv_cdf(min(max(r, _LEAST), _MOST))
         n = bisect_right(inner, z)
-        return round(min(most, exp(heights[n] + slopes[n] * (z - places[n]))))
+        height = heights[n] + slopes[n] * (z - places[n])
+        return round(min(most, exp(min(height, _HIGHEST))))
 
     return draw
 

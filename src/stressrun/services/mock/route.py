@@ -57,7 +57,7 @@ class Route:
         self.name = route.name
         self.books = RouteCalls()
         self._route = route
-        self._random = randomness(seed, site).random
+        self._seed = seed, site
         self._match = _pattern(route.path).fullmatch
         segments = SEGMENT.findall(route.path)
         wanted = dict.fromkeys(variables_of(route))
@@ -68,7 +68,13 @@ class Route:
             for number, answer in enumerate(_all_answers(route))
         }
         self._changes = sorted({when.after for when in route.whens})
-        self._limit = None if route.limit is None else _Bucket(route.limit.rate, route.limit.burst)
+        self.set_back()
+
+    def set_back(self) -> None:
+        """Be as if it had never been called, with no stage on; the books stay."""
+        limit = self._route.limit
+        self._random = randomness(*self._seed).random
+        self._limit = None if limit is None else _Bucket(limit.rate, limit.burst)
         self._calls = 0
         self.enter(None)
 

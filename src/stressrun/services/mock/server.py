@@ -11,7 +11,6 @@ import socket
 import time
 from collections import Counter
 from contextlib import suppress
-from heapq import heappop, heappush
 
 from stressrun.data.bounded import TookTooLong
 from stressrun.http.poller import READ, Poller
@@ -20,6 +19,7 @@ from stressrun.scenario.model import MockService
 from stressrun.services.mock.answers import closing, plain
 from stressrun.services.mock.connection import Answer, Connection
 from stressrun.services.mock.control import Control
+from stressrun.services.mock.due import NEVER, Due
 from stressrun.services.mock.request import Request
 from stressrun.services.mock.route import Outcome, Route
 
@@ -28,7 +28,6 @@ _PIECES = 10
 _MOST_ACCEPTED = 100
 # Until a connection may have been closed, where no more can be opened.
 _REST = 100_000_000
-_NEVER = 1 << 62
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -57,16 +56,16 @@ class Server:
         self._stays = stays
         self._poller = Poller()
         self._connections: dict[int, Connection] = {}
-        self._due: list[tuple[int, int, Answer]] = []
-        self._numbered = 0
+        self._due = Due()
         self._over = False
-        self._listens_again = _NEVER
-        self._next_tick = _NEVER
+        self._listens_again = NEVER
+        self._next_tick = NEVER
         self._upcoming: tuple[int, str] | None = None
         self._is_on = False
+        self._is_asked = False
         self._outside: Counter[str] = Counter()
         self._calls = MockCalls()
-        self._begin()
+        self._begin(None, time.monotonic_ns())
 
     def run(self) -> None:
         """Serve until the controller is gone."""
@@ -87,6 +86,10 @@ class Server:
                 else:
                     self._beside_connections(descriptor)
             self._send_due(clock())
+            if self._is_asked:
+                # After all that has come before it was asked, had it been asleep until now.
+                self._is_asked = False
+                self._tell(clock())
 
     # What connections ask for.
 
@@ -124,19 +127,18 @@ class Server:
 
     def later(self, answer: Answer) -> None:
         """Make an answer ready when it is due, and have it sent."""
-        self._numbered += 1
-        heappush(self._due, (answer.due, self._numbered, answer))
+        self._due.add(answer)
 
     def _make_ready(self, answer: Answer, now: int) -> None:
         answer.ready = True
-        if answer.route is not None:
-            answer.route.books.lag.record(max(0, now - answer.due))
+        if answer.books is not None:
+            answer.books.lag.record(max(0, now - answer.due))
             # The rest of a slow body is no news: it is as late as the client makes it.
-            answer.route = None
+            answer.books = None
 
     def _send_due(self, now: int) -> None:
-        while self._due and self._due[0][0] <= now:
-            answer = heappop(self._due)[2]
+        while self._due.next_instant <= now:
+            answer = self._due.take()
             connection = answer.connection
             if not connection.closed:
                 self._make_ready(answer, time.monotonic_ns())
@@ -146,22 +148,17 @@ class Server:
     # The loop.
 
     def _next_instant(self) -> int:
-        instant = min(self._next_tick, self._listens_again)
-        if self._upcoming is not None:
-            instant = min(instant, self._upcoming[0])
-        return min(instant, self._due[0][0]) if self._due else instant
+        instant = min(self._next_tick, self._listens_again, self._due.next_instant)
+        return instant if self._upcoming is None else min(instant, self._upcoming[0])
 
     def _look_at_the_clock(self, now: int) -> None:
         if now >= self._next_tick:
             self._calls.loop_lag.record(now - self._next_tick)
             self._next_tick = now + _TICK
         if self._upcoming is not None and now >= self._upcoming[0]:
-            stage = self._upcoming[1]
-            self._upcoming = None
-            self._begin(stage)
-            self._next_tick = now + _TICK
+            self._enter(now)
         if now >= self._listens_again:
-            self._listens_again = _NEVER
+            self._listens_again = NEVER
             self._poller.modify(self._listener.fileno(), READ)
 
     def _beside_connections(self, descriptor: int) -> None:
@@ -203,29 +200,45 @@ class Server:
         for order in orders:
             if order["do"] == "stage":
                 self._upcoming = order["start"], order["name"]
+                self._look_at_the_clock(time.monotonic_ns())
             elif order["do"] == "end":
-                self._tell()
+                self._is_asked = True
+            elif order["do"] == "set back":
+                for route in self._routes:
+                    route.set_back()
 
-    def _begin(self, stage: str | None = None) -> None:
+    def _enter(self, now: int) -> None:
+        """Begin the stage that is to begin, late by what is noted of it."""
+        assert self._upcoming is not None
+        start, stage = self._upcoming
+        self._upcoming = None
+        self._begin(stage, start)
+        self._calls.loop_lag.record(max(0, now - start))
+        self._next_tick = now + _TICK
+
+    def _begin(self, stage: str | None, start: int) -> None:
         """Count anew; a stage begins, or with None what is outside of all."""
         if not self._is_on:
             self._outside.update(self._calls.unmatched)
         self._is_on = stage is not None
         self._calls = MockCalls()
-        self._since = time.monotonic(), time.process_time()
+        self._since = start, time.process_time()
         for route in self._routes:
             route.books = RouteCalls()
             route.enter(stage)
 
-    def _tell(self) -> None:
+    def _tell(self, now: int) -> None:
         """Tell what was counted in the stage, which has ended, or what went wrong outside."""
+        if self._upcoming is not None:
+            self._enter(now)
+        for connection in self._connections.values():
+            connection.end_stage()
         calls, is_on = self._calls, self._is_on
-        begin, cpu = self._since
-        calls.seconds, calls.cpu_seconds = time.monotonic() - begin, time.process_time() - cpu
+        start, cpu = self._since
+        calls.seconds, calls.cpu_seconds = max(0, now - start) / 1e9, time.process_time() - cpu
         calls.routes = {route.name: route.books for route in self._routes}
-        self._upcoming = None
-        self._begin()
-        self._next_tick = _NEVER
+        self._begin(None, now)
+        self._next_tick = NEVER
         if not is_on:
             calls = MockCalls(unmatched=self._outside)
         with suppress(OSError):  # its end is told by the descriptor
@@ -238,8 +251,9 @@ def _answer(
     """An outcome as what is sent, and when."""
     content, head, status = outcome.message
     fault = outcome.fault
-    if route is not None and fault in ("", "truncate", "slow_body"):
-        route.books.statuses[status] += 1
+    books = None if route is None else route.books
+    if books is not None and fault in ("", "truncate", "slow_body"):
+        books.statuses[status] += 1
     if request.method == "HEAD":
         content = content[:head]
     if not keeps:
@@ -255,7 +269,7 @@ def _answer(
         pause = round(outcome.seconds * 1e9 / max(1, len(parts) - 1))
     ends = not keeps or fault in ("close", "truncate")
     due = request.arrival + outcome.delay
-    return Answer(connection, parts, due, route, fault=fault, ends=ends, pause=pause)
+    return Answer(connection, parts, due, books, fault=fault, ends=ends, pause=pause)
 
 
 def _middle(content: bytes, head: int) -> int:
