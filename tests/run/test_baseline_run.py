@@ -112,6 +112,7 @@ def test_what_is_saved_is_what_an_accepted_run_gives_and_can_be_shown(saved: End
     assert "warm-up" not in shown.output
 
 
+@pytest.mark.faults
 def test_on_another_machine_or_of_another_scenario_it_is_inconclusive(baseline: Path) -> None:
     folder = baseline.parent
     machine = json.loads(baseline.read_text())["machine"]
@@ -134,6 +135,7 @@ def test_on_another_machine_or_of_another_scenario_it_is_inconclusive(baseline: 
     assert json.loads(baseline.read_text())["machine"]["cores"] == 64
 
 
+@pytest.mark.faults
 def test_a_run_that_is_stopped_leaves_the_baseline_as_it_was(baseline: Path) -> None:
     before = baseline.read_bytes()
     options = (f"--save-baseline={FILE}", f"--baseline={FILE}", "--set=stages.three.duration=60s")
@@ -153,6 +155,7 @@ def test_a_run_that_is_stopped_leaves_the_baseline_as_it_was(baseline: Path) -> 
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_what_is_wrong_with_it_is_told_before_the_run(project: Path) -> None:
     (project / "taken").write_text("{}")
     os.mkfifo(project / "pipe")

@@ -125,6 +125,7 @@ def origin(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.faults
 def test_the_comparison_for_github_actions(origin: Path, tmp_path: Path) -> None:
     (job,) = workflow("github-actions-compare.yml")["jobs"].values()
     checkout, command = job["steps"][0], command_of([each.get("run", "") for each in job["steps"]])
@@ -154,6 +155,7 @@ def test_the_comparison_for_github_actions(origin: Path, tmp_path: Path) -> None
     assert summary.read_text() == "\n" + (here / "reports" / "comparison.md").read_text()
 
 
+@pytest.mark.faults
 def test_the_comparison_for_gitlab(origin: Path, tmp_path: Path) -> None:
     job = workflow("gitlab-ci.yml")["stress-comparison"]
     assert job["variables"] == {"GIT_DEPTH": "0"}, "git clone has all, as below"

@@ -199,6 +199,7 @@ def comparing(project: Path) -> Iterator[Run]:
         run.process.kill()
 
 
+@pytest.mark.faults
 def test_a_signal_ends_both_sides(project: Path) -> None:
     with comparing(project) as run:
         (project / "lost").rmdir()
@@ -212,6 +213,7 @@ def test_a_signal_ends_both_sides(project: Path) -> None:
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_neither_a_reader_that_goes_nor_an_odd_name_disturbs_it(project: Path) -> None:
     odd = "--set=name='ü <@team> | 🚀'"
     command = [sys.executable, "-m", "stressrun", "compare", "s.yaml", "--pairs=1", odd]
@@ -248,6 +250,7 @@ def test_after_a_kill_clean_removes_the_worktree(project: Path) -> None:
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_query_more_is_seen_as_work_on_any_machine(tmp_path: Path) -> None:
     ended = stressrun(
         tmp_path,
@@ -302,6 +305,7 @@ def test_the_query_itself_is_named_where_statements_are_counted(tmp_path: Path) 
     assert called in ended.output, ended.output
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("reset", "left"), [("true", True), ("false", False)])
 def test_each_block_finds_the_stock_as_it_was_seeded_where_that_is_wanted(
     reset: str, left: bool, tmp_path: Path

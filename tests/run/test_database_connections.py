@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 from runs import PATIENCE, assert_nothing_is_left, stressrun
 
@@ -57,6 +58,7 @@ def test_a_read_only_database_is_refused_before_it_is_seeded(
     assert_database_is_untouched(database_url)
 
 
+@pytest.mark.faults
 @needs_pgbouncer
 def test_a_run_through_pgbouncer_that_a_service_file_names(
     tmp_path: Path, database_url: str

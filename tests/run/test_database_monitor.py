@@ -65,6 +65,7 @@ def test_a_held_lock_is_named_with_the_slow_requests_that_overlapped_it(
     assert f"waited for pid {pid} (holder, idle in transaction)" in ended.output
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(
     not installed_with_statements(), reason="no installed PostgreSQL has pg_stat_statements"
 )

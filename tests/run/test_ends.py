@@ -198,6 +198,7 @@ def test_a_signal_in_a_stage_ends_it_gracefully(tmp_path: Path, database_url: st
     assert_database_is_clean(database_url)
 
 
+@pytest.mark.faults
 def test_a_second_signal_ends_at_once_and_names_what_is_left(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_second_signal_ends_at_once_and_names_what_is_left(
     assert ended.report["verdict"] == "interrupted"
 
 
+@pytest.mark.faults
 def test_a_killed_run_leaves_no_process_and_clean_removes_the_rest(
     tmp_path: Path, database_url: str
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_generator_without_a_core_makes_a_run_invalid(tmp_path: Path) -> None:
         assert "others, the target among them, used the machine's " in ended.report["remedy"]
 
 
+@pytest.mark.faults
 def test_virtual_users_that_are_all_busy_are_the_target_s_doing(tmp_path: Path) -> None:
     ended = stressrun(
         tmp_path,

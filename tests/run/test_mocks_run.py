@@ -97,6 +97,7 @@ def test_a_signal_while_a_mock_starts_is_told_as_every_other(tmp_path: Path) -> 
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_requests_without_a_route_are_shown(tmp_path: Path) -> None:
     ended = stressrun(
         tmp_path,

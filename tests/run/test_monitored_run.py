@@ -65,6 +65,7 @@ def test_a_leak_is_told_and_fails_a_threshold(tmp_path: Path) -> None:
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_what_cannot_be_seen_is_told_and_fails_what_asks_for_it(tmp_path: Path) -> None:
     ended = stressrun(
         tmp_path,
@@ -86,6 +87,7 @@ def test_what_cannot_be_seen_is_told_and_fails_what_asks_for_it(tmp_path: Path) 
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_run_that_is_stopped_while_its_exporter_hangs_ends_and_tells_what_it_saw(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from runs import Ended, Run, assert_nothing_is_left, assert_told, stressrun
 
 SCENARIO = Path(__file__).with_name("reported.yaml")
@@ -80,6 +81,7 @@ def test_on_github_a_threshold_that_failed_is_marked_on_its_line(tmp_path: Path)
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_a_run_that_is_stopped_has_all_reports_and_none_is_green(tmp_path: Path) -> None:
     run = Run(tmp_path, SCENARIO, f"--report={ALL}", SECOND="60s", **on_github(tmp_path))
     run.wait_for("stage second")
@@ -109,6 +111,7 @@ def test_what_a_service_says_is_no_command_to_github(tmp_path: Path) -> None:
     assert written(tmp_path) == NAMES
 
 
+@pytest.mark.faults
 def test_a_report_whose_place_is_lost_during_the_run_ends_it_with_7(tmp_path: Path) -> None:
     reports = "--report=none,junit=lost/junit.xml,markdown=r/page.md"
     environment = {**on_github(tmp_path), "LIMIT": "10s"}
@@ -127,6 +130,7 @@ def test_a_report_whose_place_is_lost_during_the_run_ends_it_with_7(tmp_path: Pa
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_places_that_can_hold_no_report_are_told_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     for option, code, message in (

@@ -116,6 +116,7 @@ def test_rows_of_the_service_are_known_by_the_run_s_id_and_counted_when_they_are
     assert_nothing_is_left(ended)
 
 
+@pytest.mark.faults
 def test_the_host_of_a_service_can_be_allowed_by_its_reference(tmp_path: Path) -> None:
     (tmp_path / "there.yaml").write_text(
         "version: 1\nname: there\nservices:\n  own: {command: ./missing}\n"
