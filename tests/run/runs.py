@@ -171,8 +171,9 @@ def kept_run(
 def row_of(ended: Ended, name: str | None = None, *, stage: int = 0) -> dict[str, Any]:
     """The row of a name in a stage, or the only one that is no step's."""
     rows = ended.report["stages"][stage]["rows"]
-    (row,) = (row for row in rows if name in (None, row["name"]) and row["kind"] != "step")
-    return row  # type: ignore[no-any-return]
+    found: list[dict[str, Any]] = [row for row in rows if row["kind"] != "step"]
+    (row,) = (row for row in found if name in (None, row["name"]))
+    return row
 
 
 def assert_told(ended: Ended, code: int, cause: str = "") -> None:

@@ -122,6 +122,17 @@ def test_a_slower_commit_has_regressed(project: Path) -> None:
 
 
 @pytest.mark.faults
+def test_what_does_not_matter_is_unchanged(project: Path) -> None:
+    arguments = ("--against", "HEAD", "--pairs=6", "--set=compare.min_effect=900%")
+    ended = stressrun(project, "compare", "s.yaml", *arguments)
+    assert ended.code == 0, ended.output
+    (finding,) = comparison(ended)["findings"]
+    assert finding["verdict"] == "unchanged"
+    assert "verdict: passed (exit code 0)" in ended.output
+    assert_nothing_is_left(ended)
+
+
+@pytest.mark.faults
 def test_the_other_way_round_it_has_improved(project: Path) -> None:
     write_service(project, 0.060)
     git(project, "commit", "-qam", "two")

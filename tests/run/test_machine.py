@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stressrun.run import machine
+from stressrun.monitor import host
 from stressrun.run.machine import Disk, Neighbours, cpu_model, quota, this_machine
 
 
@@ -62,7 +62,7 @@ def test_waiting_for_the_disk_is_counted_from_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pressure = tmp_path / "io"
-    monkeypatch.setattr(machine, "_PRESSURE", pressure)
+    monkeypatch.setattr(host, "_PRESSURE", tmp_path)
     assert Disk().share() is None
     pressure.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=1 total=9\n")
     disk = Disk()

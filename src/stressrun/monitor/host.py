@@ -75,9 +75,9 @@ def sample(instant: int) -> Sample:
         received=sum(each.bytes_recv for each in network),
         sent=sum(each.bytes_sent for each in network),
         context_switches=psutil.cpu_stats().ctx_switches,
-        cpu_pressure=_pressure("cpu"),
-        memory_pressure=_pressure("memory"),
-        io_pressure=_pressure("io"),
+        cpu_pressure=pressure("cpu"),
+        memory_pressure=pressure("memory"),
+        io_pressure=pressure("io"),
     )
 
 
@@ -165,7 +165,8 @@ def _waited(then: float | None, now: float | None, seconds: float) -> float | No
     return None if then is None or now is None else min(1.0, _grown(then, now) / seconds)
 
 
-def _pressure(resource: str) -> float | None:
+def pressure(resource: str) -> float | None:
+    """For how many seconds some task has waited for cpu, memory or io; None: nobody counts it."""
     try:
         return stalled((_PRESSURE / resource).read_text())
     except (OSError, ValueError, KeyError):

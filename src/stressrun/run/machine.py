@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 
 from stressrun import __version__
+from stressrun.monitor.host import pressure
 from stressrun.scenario.identity import Identity
 from stressrun.services.process import cpu_seconds
 from stressrun.verdict.origin import Machine, Origin, Versions
 
 _IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _CPU = Path("/proc/cpuinfo")
-_PRESSURE = Path("/proc/pressure/io")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -32,23 +32,14 @@ class Disk:
     """How much of the time from now on something on the machine waits for its disks."""
 
     def __init__(self) -> None:
-        self._begin = _stalled()
+        self._begin = pressure("io")
         self._wall = time.monotonic()
 
     def share(self) -> float | None:
         """The share of the time so far; None: the system does not say."""
-        begin, now = self._begin, _stalled()
+        begin, now = self._begin, pressure("io")
         passed = time.monotonic() - self._wall
         return (now - begin) / passed if begin is not None and now is not None and passed else None
-
-
-def _stalled() -> float | None:
-    """Seconds in which at least one task waited for a disk (`some` of Linux's PSI)."""
-    for line in _text(_PRESSURE).splitlines():
-        kind, *_, total = line.split()
-        if kind == "some":
-            return int(total.removeprefix("total=")) / 1e6
-    return None
 
 
 class Neighbours:
